@@ -1,0 +1,474 @@
+"""`ouroboros.toml`: strict, with errors that name the key, its line, and the way out.
+
+Every option has a default and a docstring; the JSON Schema for editors (`ouroboros config
+schema`) is generated from the same Structs. Durations are written `"90s"`, `"5m"`, `"1h"`
+(or a number of seconds), sizes `"512MiB"`, `"1GiB"` (or a number of bytes).
+
+The file is protected: it is always read from the baseline, and a candidate that touches it is
+refused by the screen. Unknown keys are errors: a misspelt threshold that is silently ignored is
+a governor that is silently off.
+"""
+
+import hashlib
+import re
+import tomllib
+from enum import StrEnum
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import msgspec
+
+from ouroboros.errors import ConfigError
+
+FILE_NAME = "ouroboros.toml"
+
+
+class Mode(StrEnum):
+    """How far the engine may go by itself."""
+
+    OBSERVE = "observe"
+    SUPERVISED = "supervised"
+    AUTONOMOUS = "autonomous"
+
+
+class Framework(StrEnum):
+    """How the tests report: per-test records (pytest, unittest) or an exit code (command)."""
+
+    PYTEST = "pytest"
+    UNITTEST = "unittest"
+    COMMAND = "command"
+
+
+class Duration(int):
+    """Nanoseconds, written as `"90s"`, `"250ms"`, `"5m"`, `"1h"`, `"2d"` or a number of seconds."""
+
+    __slots__ = ()
+
+    @property
+    def seconds(self) -> float:
+        """The duration in seconds."""
+        return self / 1e9
+
+
+class Size(int):
+    """Bytes, written as `"64KiB"`, `"512MiB"`, `"1GiB"` or a number of bytes."""
+
+    __slots__ = ()
+
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB)")
+_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+
+
+def parse_duration(value: object) -> Duration:
+    """Return nanoseconds.
+
+    Raises:
+        ValueError: not a positive duration in a known unit.
+    """
+    if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
+        return Duration(round(value * 1e9))
+    match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None or float(match[1]) <= 0:
+        raise ValueError(f'Expected a duration such as "90s", "5m" or "1h", got {value!r}')
+    return Duration(round(float(match[1]) * _SECONDS[match[2]] * 1e9))
+
+
+def parse_size(value: object) -> Size:
+    """Return bytes.
+
+    Raises:
+        ValueError: not a positive size in a known unit.
+    """
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return Size(value)
+    match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None or float(match[1]) <= 0:
+        raise ValueError(f'Expected a size such as "512MiB" or "1GiB", got {value!r}')
+    return Size(round(float(match[1]) * _BYTES[match[2]]))
+
+
+def seconds(value: float) -> Duration:
+    """Return a duration of that many seconds."""
+    return parse_duration(value)
+
+
+def mebibytes(value: int) -> Size:
+    """Return a size of that many MiB."""
+    return Size(value << 20)
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Root of all tables of the file: unknown keys are errors."""
+
+
+class Target(Section, frozen=True, kw_only=True):
+    """`[target]`: what is improved."""
+
+    branch: str = ""
+    """Branch that promotions move; empty means the branch checked out when the engine starts."""
+    paths: tuple[str, ...] = ("**/*.py",)
+    """Globs of the files that built-in proposers may change."""
+
+
+class Environment(Section, frozen=True, kw_only=True):
+    """`[environment]`: the target's own interpreter and environment, never the engine's."""
+
+    python: str = ""
+    """Interpreter of the target's environment, absolute or relative to the repository;
+    empty means `.venv/bin/python`, `venv/bin/python`, else the `python3` on PATH."""
+    path: tuple[str, ...] = (".",)
+    """Folders of the evaluated tree that go on PYTHONPATH (`"src"` for a src layout)."""
+    variables: dict[str, str] = {}
+    """Environment variables set in the sandbox; nothing else of the engine's environment is."""
+    read_only: tuple[str, ...] = ()
+    """More host paths that the sandbox may read (data sets, toolchains)."""
+
+
+class Tests(Section, frozen=True, kw_only=True):
+    """`[tests]`: the hard gate."""
+
+    framework: Framework = Framework.PYTEST
+    """`pytest` and `unittest` report each test on a private channel; `command` only exits."""
+    command: tuple[str, ...] = ()
+    """Arguments after `python -m pytest` / `python -m unittest`, or the whole command for
+    `command`; `{python}` stands for the target's interpreter."""
+    timeout: Duration = msgspec.field(default_factory=lambda: seconds(120))
+    """Wall time of one whole test run."""
+
+
+class Benchmark(Section, frozen=True, kw_only=True):
+    """`[benchmarks.NAME]`: a command whose cost is the objective."""
+
+    command: tuple[str, ...]
+    """The command; `{python}` stands for the target's interpreter. Exit code 0 is required."""
+    timeout: Duration = msgspec.field(default_factory=lambda: seconds(60))
+    """Wall time of one run."""
+    max_degradation: float | None = None
+    """Margin of this benchmark; empty means `[governor] max_degradation`."""
+
+
+class Governor(Section, frozen=True, kw_only=True):
+    """`[governor]`: what is accepted, held, rejected. Reasons for the defaults: docs/statistics."""
+
+    mode: Mode = Mode.SUPERVISED
+    """`observe` never applies, `supervised` holds every accept, `autonomous` promotes."""
+    max_degradation: float = 0.05
+    """The margin: a candidate must be proven not to be worse than this fraction."""
+    max_wall_degradation: float = 0.25
+    """Margin of the wall-time guard; wall time is noisy, so it is wide."""
+    max_memory_degradation: float = 0.10
+    """Margin of the peak-memory guard (exact rule on the median)."""
+    min_gain: float = 0.03
+    """The smallest gain worth looking for; below it the comparison stops early."""
+    alpha_accept: float = 0.01
+    """Error rate of "not worse than the margin"."""
+    alpha_improve: float = 0.05
+    """Error rate of "improved", at screening and again at confirmation."""
+    alpha_reject: float = 0.05
+    """Error rate of "regressed"."""
+    alpha_futile: float = 0.33
+    """Error rate at which a hopeless comparison is given up; costs power only."""
+    min_pairs: int = 6
+    """Fewest pairs before any answer."""
+    max_pairs: int = 60
+    """Most pairs of one stage."""
+    benchmark_budget: Duration = msgspec.field(default_factory=lambda: seconds(300))
+    """Wall time of all pairs of one candidate and stage."""
+    accept_neutral: bool = False
+    """Whether a change that is proven harmless but not proven faster may be promoted."""
+    hold_expiry: Duration = msgspec.field(default_factory=lambda: seconds(3 * 86400))
+    """How long a hold waits for a human; then the answer is no."""
+    max_files: int = 20
+    """Diffs over more files are held for a human."""
+    max_lines: int = 800
+    """Diffs of more changed lines are held for a human."""
+    protected: tuple[str, ...] = (
+        "tests/**",
+        "test/**",
+        "**/test_*.py",
+        "**/*_test.py",
+        "**/conftest.py",
+        "bench/**",
+        "benchmarks/**",
+        "pytest.ini",
+        "tox.ini",
+        "setup.cfg",
+        "setup.py",
+        "pyproject.toml",
+        "**/sitecustomize.py",
+        "**/usercustomize.py",
+        "**/*.pth",
+        "**/.gitattributes",
+        "**/.gitmodules",
+        ".github/**",
+        ".gitlab-ci.yml",
+        "ouroboros.toml",
+    )
+    """Globs that no candidate may touch; tests and benchmarks are run from the baseline's copy."""
+
+
+class Sandbox(Section, frozen=True, kw_only=True):
+    """`[sandbox]`: the limits of every run of target code."""
+
+    memory: Size = msgspec.field(default_factory=lambda: mebibytes(1024))
+    """Memory of one run; beyond it the candidate is rejected."""
+    timeout: Duration = msgspec.field(default_factory=lambda: seconds(300))
+    """Upper bound on the wall time of any run, whatever the test or benchmark says."""
+    processes: int = 128
+    """Processes and threads of one run."""
+    file_size: Size = msgspec.field(default_factory=lambda: mebibytes(64))
+    """Largest file that a run may write."""
+    tmp_size: Size = msgspec.field(default_factory=lambda: mebibytes(256))
+    """Size of the private /tmp."""
+    output: Size = msgspec.field(default_factory=lambda: mebibytes(1))
+    """Output kept of one run; more is drained and dropped, far more ends the run."""
+    allow_unconfined: bool = False
+    """Run without bubblewrap where none works (macOS, locked-down containers). The verdicts say so,
+    and none of them is promoted without a human."""
+
+
+class Engine(Section, frozen=True, kw_only=True):
+    """`[engine]`: the loop."""
+
+    interval: Duration = msgspec.field(default_factory=lambda: seconds(3600))
+    """Time between the starts of two cycles."""
+    proposals_per_cycle: int = 1
+    """How many proposals a cycle asks for; the next cycle follows at once while there are ideas
+    only if `drain_ideas` is set."""
+    drain_ideas: bool = False
+    """Start the next cycle as soon as one ends, until the proposers have no idea left."""
+    max_in_flight: int = 4
+    """Candidates between proposal and verdict; further cycles wait."""
+    shutdown_grace: Duration = msgspec.field(default_factory=lambda: seconds(10))
+    """Time that SIGTERM gives a running evaluation before it is cancelled and requeued."""
+
+
+class Codemod(Section, frozen=True, kw_only=True):
+    """`[proposers.codemod]`: the built-in proposer that needs no model."""
+
+    enabled: bool = True
+    """Whether it is asked."""
+    hot_functions: int = 20
+    """How many of the hottest functions (by profile of the benchmark) are looked at."""
+
+
+class Proposers(Section, frozen=True, kw_only=True):
+    """`[proposers.*]`: who is asked for ideas. Proposals over RPC (`inbox`) are always taken."""
+
+    codemod: Codemod = msgspec.field(default_factory=Codemod)
+
+
+class Config(Section, frozen=True, kw_only=True):
+    """The whole file."""
+
+    target: Target = msgspec.field(default_factory=Target)
+    environment: Environment = msgspec.field(default_factory=Environment)
+    tests: Tests = msgspec.field(default_factory=Tests)
+    benchmarks: dict[str, Benchmark] = {}
+    governor: Governor = msgspec.field(default_factory=Governor)
+    sandbox: Sandbox = msgspec.field(default_factory=Sandbox)
+    engine: Engine = msgspec.field(default_factory=Engine)
+    proposers: Proposers = msgspec.field(default_factory=Proposers)
+
+
+class Loaded(msgspec.Struct, frozen=True, kw_only=True):
+    """A configuration together with the exact bytes it came from and their SHA-256."""
+
+    config: Config
+    source: bytes
+    hash: str
+
+
+def load(path: Path) -> Loaded:
+    """Read and check a configuration file.
+
+    Raises:
+        ConfigError: missing or unreadable file, or whatever `parse` raises.
+    """
+    try:
+        source = path.read_bytes()
+    except FileNotFoundError:
+        raise ConfigError(
+            f"There is no {FILE_NAME} at {path.parent}.",
+            hint="Run 'ouroboros init' in the repository to write one.",
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
+    return parse(source, origin=str(path))
+
+
+def parse(source: bytes, *, origin: str = FILE_NAME) -> Loaded:
+    """Check the bytes of a configuration.
+
+    Raises:
+        ConfigError: not TOML, unknown key, wrong type, value out of range; with key and line.
+    """
+    try:
+        raw = tomllib.loads(source.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{origin} is not valid TOML: {error}.", hint="Correct the line it names."
+        ) from None
+    try:
+        config = msgspec.convert(raw, Config, dec_hook=_decode)
+    except msgspec.ValidationError as error:
+        raise _located(str(error), source.decode(), origin) from None
+    _check(config, source.decode(), origin)
+    return Loaded(config=config, source=source, hash=hashlib.sha256(source).hexdigest())
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of the file, for editors."""
+    return msgspec.json.schema(Config, schema_hook=_schema_hook)
+
+
+def _schema_hook(kind: type) -> dict[str, Any]:
+    unit, example = ("duration", "90s") if kind is Duration else ("size", "512MiB")
+    return {"type": ["string", "number"], "description": f'A {unit}, for instance "{example}".'}
+
+
+def _decode(kind: type, value: object) -> object:
+    if kind is Duration:
+        return parse_duration(value)
+    if kind is Size:
+        return parse_size(value)
+    raise NotImplementedError(kind)
+
+
+_AT = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<key>.*?)`)?$", re.DOTALL)
+_UNKNOWN = re.compile(r"unknown field `(?P<field>[^`]+)`")
+
+
+def _located(message: str, text: str, origin: str) -> ConfigError:
+    """Turn msgspec's message into one with key and line."""
+    match = _AT.match(message)
+    what, key = (match["what"], match["key"] or "") if match else (message, "")
+    unknown = _UNKNOWN.search(what)
+    hint = "Correct the value; 'ouroboros config schema' lists what is possible."
+    if unknown:
+        key = f"{key}.{unknown['field']}".lstrip(".")
+        what = f"Unknown key '{unknown['field']}'"
+        hint = "Remove it or correct its spelling; 'ouroboros config schema' lists all keys."
+    return _error(f"{what}", key, text, origin, hint=hint)
+
+
+def _error(what: str, key: str, text: str, origin: str, *, hint: str = "") -> ConfigError:
+    line = line_of(key, text)
+    where = f"{origin}:{line}" if line else origin
+    named = f" ({key})" if key else ""
+    return ConfigError(f"{where}: {what}{named}.", hint=hint)
+
+
+def line_of(key: str, text: str) -> int:
+    """Return the 1-based line on which a dotted key stands in TOML text; 0 where it does not."""
+    parts = [p.strip("[]") for p in re.split(r"\.|(?=\[)", key) if p]
+    if not parts:
+        return 0
+    *tables, leaf = parts
+    found = 0
+    current: list[str] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        header = re.match(r"\s*\[\[?\s*([^\]]+?)\s*\]\]?", line)
+        if header and "=" not in line.split("]")[0]:
+            current = [p.strip().strip("\"'") for p in header[1].split(".")]
+            if current == parts:
+                found = found or number
+            continue
+        assigned = re.match(r"\s*([\w\"'.-]+)\s*=", line)
+        if not assigned:
+            continue
+        full = [*current, *(p.strip("\"'") for p in assigned[1].split("."))]
+        if full == [*tables, leaf]:
+            return number
+        if parts[: len(full)] == full:
+            found = found or number
+    return found
+
+
+_FRACTIONS = (
+    "max_degradation",
+    "max_wall_degradation",
+    "max_memory_degradation",
+    "min_gain",
+    "alpha_accept",
+    "alpha_improve",
+    "alpha_reject",
+    "alpha_futile",
+)
+
+
+def _check(config: Config, text: str, origin: str) -> None:
+    """Refuse values that are well-typed and still make no sense."""
+    governor = config.governor
+    for name in _FRACTIONS:
+        value = getattr(governor, name)
+        if not 0 < value < 1:
+            raise _error(
+                f"Expected a fraction between 0 and 1, got {value}",
+                f"governor.{name}",
+                text,
+                origin,
+            )
+    if governor.min_pairs < 2 or governor.max_pairs < governor.min_pairs:  # noqa: PLR2004 - one pair is no evidence
+        raise _error(
+            f"Expected 2 <= min_pairs <= max_pairs, got {governor.min_pairs} and "
+            f"{governor.max_pairs}",
+            "governor.max_pairs",
+            text,
+            origin,
+        )
+    _check_counts(config, text, origin)
+    _check_commands(config, text, origin)
+    _check_paths(config, text, origin)
+
+
+def _check_counts(config: Config, text: str, origin: str) -> None:
+    counts = {
+        "governor.max_files": config.governor.max_files,
+        "governor.max_lines": config.governor.max_lines,
+        "sandbox.processes": config.sandbox.processes,
+        "engine.proposals_per_cycle": config.engine.proposals_per_cycle,
+        "engine.max_in_flight": config.engine.max_in_flight,
+        "proposers.codemod.hot_functions": config.proposers.codemod.hot_functions,
+    }
+    for key, value in counts.items():
+        if value < 1:
+            raise _error(f"Expected a whole number of at least 1, got {value}", key, text, origin)
+
+
+def _check_commands(config: Config, text: str, origin: str) -> None:
+    if config.tests.framework is Framework.COMMAND and not config.tests.command:
+        raise _error('framework = "command" needs a command', "tests.framework", text, origin)
+    for name, benchmark in config.benchmarks.items():
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name):
+            raise _error(
+                f"A benchmark's name is made of letters, digits, '_', '-', '.', got {name!r}",
+                f"benchmarks.{name}",
+                text,
+                origin,
+            )
+        if not benchmark.command:
+            raise _error("The command is empty", f"benchmarks.{name}.command", text, origin)
+        margin = benchmark.max_degradation
+        if margin is not None and not 0 < margin < 1:
+            raise _error(
+                f"Expected a fraction between 0 and 1, got {margin}",
+                f"benchmarks.{name}.max_degradation",
+                text,
+                origin,
+            )
+
+
+def _check_paths(config: Config, text: str, origin: str) -> None:
+    for folder in config.environment.path:
+        parts = PurePosixPath(folder)
+        if parts.is_absolute() or ".." in parts.parts:
+            raise _error(
+                f"Expected a folder inside the repository, got {folder!r}",
+                "environment.path",
+                text,
+                origin,
+            )

@@ -1,0 +1,31 @@
+"""What an evaluation is asked to do, as one value: the same plan gives the same kind of evidence."""
+
+import msgspec
+
+from ouroboros.config import Config
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything an executor needs, and nothing it could use to change the outcome.
+
+    Attributes:
+        candidate: the candidate's id, for progress and for naming scratch folders.
+        attempt: rises with each evaluation of the same candidate.
+        repository: absolute path of the target's main work tree.
+        base_commit: the baseline.
+        candidate_commit: the candidate, a commit whose parent is `base_commit`.
+        changed: paths that the candidate touches, relative to the tree.
+        config: the configuration in force, read from the baseline.
+        python: absolute path of the target's interpreter.
+        seed: of the coin that orders pairs; drawn by the engine, kept in the ledger's samples.
+    """
+
+    candidate: str
+    attempt: int
+    repository: str
+    base_commit: str
+    candidate_commit: str
+    changed: tuple[str, ...]
+    config: Config
+    python: str
+    seed: int

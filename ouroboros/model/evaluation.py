@@ -1,0 +1,117 @@
+"""What was run and what was measured: checks, samples, and the `Evaluation` that holds them.
+
+Three ways of not succeeding are kept apart everywhere: `failed` = the tests said no; `error` = we
+could not find out; `inconclusive` = the evidence does not suffice. None of them is ever a number.
+
+Times are integer nanoseconds, sizes integer bytes: the ledger stores them exactly.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+
+class CheckStatus(StrEnum):
+    """How a hard gate ended."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    ERROR = "error"
+    SKIPPED = "skipped"
+
+
+class CheckOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """One hard gate: builds, tests, proof of files, benchmark dry run.
+
+    `code` says machine-readably how it ended (`ok`, `tests_failed`, `timeout`, `memory`, `crash`,
+    `missing_tests`, `newly_skipped`, `forged`, `wrong_files`, `baseline_red`, `sandbox`, ...);
+    `text` says it in words; `log` is the evidence hash of the captured output, or empty.
+    """
+
+    name: str
+    status: CheckStatus
+    code: str
+    text: str
+    wall_ns: int = 0
+    tests_run: int = 0
+    tests_failed: int = 0
+    log: str = ""
+
+
+class Sample(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """One run of one side: user+system CPU time, wall time, peak resident set."""
+
+    cpu_ns: int
+    wall_ns: int
+    rss_bytes: int
+
+
+class Pair(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """Baseline and candidate run back to back; `candidate_first` is the coin that was thrown."""
+
+    started_ns: int
+    candidate_first: bool
+    baseline: Sample
+    candidate: Sample
+
+
+class Stage(StrEnum):
+    """Which stage of the benchmark a series belongs to; confirmation uses fresh pairs only."""
+
+    SCREEN = "screen"
+    CONFIRM = "confirm"
+
+
+class Series(msgspec.Struct, frozen=True, kw_only=True):
+    """All pairs of one benchmark at one stage, in time order, none discarded."""
+
+    benchmark: str
+    stage: Stage
+    pairs: tuple[Pair, ...]
+
+
+class SandboxLevel(msgspec.Struct, frozen=True, kw_only=True):
+    """What contained the run: backend and version, how limits were enforced."""
+
+    backend: str
+    version: str
+    limits: str
+    network: bool = False
+
+
+class EvaluationStatus(StrEnum):
+    """`ok`: everything ran and the checks passed; `failed`: a check said no; `error`: unknown."""
+
+    OK = "ok"
+    FAILED = "failed"
+    ERROR = "error"
+
+
+class Assurance(StrEnum):
+    """How much the checks prove about behaviour, weakest first."""
+
+    EXIT_CODE = "exit-code"
+    TESTS = "tests"
+    CHALLENGE = "challenge"
+
+
+class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
+    """All checks and measurements of one candidate against one baseline.
+
+    `proof` maps nothing by itself: it is the list of `path:blob` pairs of the changed files that
+    the sandboxed run reported to have loaded; empty when no changed file was loaded.
+    """
+
+    status: EvaluationStatus
+    cause: str
+    base_commit: str
+    candidate_commit: str
+    attempt: int
+    checks: tuple[CheckOutcome, ...]
+    series: tuple[Series, ...]
+    assurance: Assurance
+    sandbox: SandboxLevel
+    machine: str
+    started_ns: int
+    wall_ns: int
+    proof: tuple[str, ...] = ()

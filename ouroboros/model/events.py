@@ -1,0 +1,326 @@
+"""Everything that can happen, in the past tense: the tagged union that the ledger stores.
+
+Each Struct's tag is the entry's `kind`. Events that move candidates list them in `candidates`
+(several, where one act moves several: a rollback over many versions is one entry, so that it
+happens whole or not at all). Unknown fields are ignored on reading, so that an older client can
+talk to a newer engine; an unknown *kind* is handled by `Entry.event` being decoded apart from the
+envelope (see `ouroboros.model.entry`).
+"""
+
+from typing import ClassVar
+
+import msgspec
+
+from ouroboros.model.evaluation import Evaluation
+from ouroboros.model.proposal import Cost, FileChange, Mark
+from ouroboros.model.verdict import Reason, Verdict
+
+
+def tag(name: str) -> str:
+    """Return the wire tag of an event class: `PromotionStarted` -> `promotion_started`."""
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag=tag):
+    """Root of all events."""
+
+    moves: ClassVar[bool] = False
+    """Whether the event moves candidates through the table of moves."""
+
+    @property
+    def kind(self) -> str:
+        """The wire tag."""
+        return str(self.__struct_config__.tag)
+
+
+class CandidateEvent(Event, frozen=True, kw_only=True):
+    """Root of the events that move exactly one candidate."""
+
+    moves: ClassVar[bool] = True
+    candidate: str
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """The ids of the candidates that this event moves."""
+        return (self.candidate,)
+
+
+# --- the engine ---------------------------------------------------------------------------------
+
+
+class TargetAdopted(Event, frozen=True, kw_only=True):
+    """First entry of every ledger: which repository, which branch, from which commit."""
+
+    target: str
+    path: str
+    branch: str
+    commit: str
+
+
+class EngineStarted(Event, frozen=True, kw_only=True):
+    """The engine is up; `recovered` names what recovery finished or undid."""
+
+    engine_version: str
+    pid: int
+    config_hash: str
+    mode: str
+    recovered: tuple[str, ...] = ()
+
+
+class EngineStopped(Event, frozen=True, kw_only=True):
+    """The engine ended in order."""
+
+    reason: str
+
+
+class ConfigLoaded(Event, frozen=True, kw_only=True):
+    """The configuration in force changed; `text` is the evidence hash of the file's bytes."""
+
+    config_hash: str
+    text: str
+
+
+class Paused(Event, frozen=True, kw_only=True):
+    """No new cycle starts, nothing is promoted; survives a restart."""
+
+    reason: str
+
+
+class Resumed(Event, frozen=True, kw_only=True):
+    """The loop goes on."""
+
+    reason: str
+
+
+class CycleStarted(Event, frozen=True, kw_only=True):
+    """A pass of the loop began. `trigger` is `interval` or `manual`."""
+
+    cycle: int
+    trigger: str
+    base: str
+
+
+class CycleFinished(Event, frozen=True, kw_only=True):
+    """A pass of the loop asked every proposer; `outcome` is `proposed`, `idle` or `error`."""
+
+    cycle: int
+    outcome: str
+    proposals: int
+    text: str = ""
+
+
+class AlertRaised(Event, frozen=True, kw_only=True):
+    """A message to a human outside the TUI. `severity` is `info`, `warning` or `critical`."""
+
+    code: str
+    severity: str
+    text: str
+    candidate: str = ""
+
+
+# --- one candidate ------------------------------------------------------------------------------
+
+
+class Proposed(CandidateEvent, frozen=True, kw_only=True):
+    """A proposal arrived. `diff` is the evidence hash; `idea` is never empty here."""
+
+    cycle: int
+    proposer: str
+    title: str
+    rationale: str
+    base: str
+    diff: str
+    idea: str
+    predicted_gain: float | None = None
+    cost: Cost = Cost()
+
+
+class Screened(CandidateEvent, frozen=True, kw_only=True):
+    """The shape gate looked at the diff; `marks` hold what asks for a human."""
+
+    files: tuple[FileChange, ...]
+    marks: tuple[Mark, ...] = ()
+
+
+class Applied(CandidateEvent, frozen=True, kw_only=True):
+    """The candidate commit was built from objects, and the checkpoint ref set."""
+
+    base: str
+    commit: str
+    tree: str
+    checkpoint: str
+
+
+class EvaluationStarted(CandidateEvent, frozen=True, kw_only=True):
+    """The executor took the plan."""
+
+    attempt: int
+    executor: str
+
+
+class Requeued(CandidateEvent, frozen=True, kw_only=True):
+    """An evaluation ended without an answer (engine death) and will be run again."""
+
+    reason: str
+
+
+class Evaluated(CandidateEvent, frozen=True, kw_only=True):
+    """The evaluation is complete."""
+
+    evaluation: Evaluation
+
+
+class Accepted(CandidateEvent, frozen=True, kw_only=True):
+    """The governor accepted and policy lets it be promoted without a human."""
+
+    verdict: Verdict
+
+
+class Held(CandidateEvent, frozen=True, kw_only=True):
+    """A human must answer before `expires_ns` (UTC epoch); silence means no."""
+
+    verdict: Verdict
+    expires_ns: int
+
+
+class Rejected(CandidateEvent, frozen=True, kw_only=True):
+    """The answer is no. `verdict` is None where the candidate was refused before evaluation."""
+
+    reasons: tuple[Reason, ...]
+    verdict: Verdict | None = None
+
+
+class Approved(CandidateEvent, frozen=True, kw_only=True):
+    """A human said yes to exactly `commit`."""
+
+    commit: str
+    reason: str
+
+
+class Denied(CandidateEvent, frozen=True, kw_only=True):
+    """A human said no."""
+
+    reason: str
+
+
+class Expired(CandidateEvent, frozen=True, kw_only=True):
+    """Nobody answered in time."""
+
+
+class Rebased(CandidateEvent, frozen=True, kw_only=True):
+    """The branch moved: the same change on the new head, to be evaluated again."""
+
+    base: str
+    commit: str
+    tree: str
+    checkpoint: str
+
+
+class PromotionStarted(CandidateEvent, frozen=True, kw_only=True):
+    """Intent: `branch` is about to move from `expected_head` to `commit`."""
+
+    branch: str
+    expected_head: str
+    commit: str
+    version: int
+
+
+class PromotionBlocked(CandidateEvent, frozen=True, kw_only=True):
+    """Nothing was changed: promoting would have overwritten something of the user's."""
+
+    reason: str
+    expires_ns: int
+
+
+class Promoted(CandidateEvent, frozen=True, kw_only=True):
+    """Proof: the branch stands at `commit`, which is now `version`."""
+
+    version: int
+    commit: str
+    branch: str
+
+
+class Kept(CandidateEvent, frozen=True, kw_only=True):
+    """The watch passed."""
+
+    reason: str
+
+
+class Cancelled(CandidateEvent, frozen=True, kw_only=True):
+    """Stopped before promotion, by a human or by shutdown policy."""
+
+    reason: str
+
+
+class Errored(CandidateEvent, frozen=True, kw_only=True):
+    """A room failed (`room`); we do not know whether the candidate is good."""
+
+    room: str
+    reason: str
+    log: str = ""
+
+
+# --- rollback -----------------------------------------------------------------------------------
+
+
+class RollbackStarted(Event, frozen=True, kw_only=True):
+    """Intent: `branch` is about to move to `commit`, which undoes `candidates`."""
+
+    moves: ClassVar[bool] = True
+    candidates: tuple[str, ...]
+    branch: str
+    expected_head: str
+    commit: str
+    version: int
+    restores: int
+    reason: str
+
+
+class RolledBack(Event, frozen=True, kw_only=True):
+    """Proof: the branch stands at `commit`; `version` restores the state of `restores`."""
+
+    moves: ClassVar[bool] = True
+    candidates: tuple[str, ...]
+    version: int
+    commit: str
+    branch: str
+    restores: int
+    reason: str
+
+
+AnyEvent = (
+    TargetAdopted
+    | EngineStarted
+    | EngineStopped
+    | ConfigLoaded
+    | Paused
+    | Resumed
+    | CycleStarted
+    | CycleFinished
+    | AlertRaised
+    | Proposed
+    | Screened
+    | Applied
+    | EvaluationStarted
+    | Requeued
+    | Evaluated
+    | Accepted
+    | Held
+    | Rejected
+    | Approved
+    | Denied
+    | Expired
+    | Rebased
+    | PromotionStarted
+    | PromotionBlocked
+    | Promoted
+    | Kept
+    | Cancelled
+    | Errored
+    | RollbackStarted
+    | RolledBack
+)
+"""The union by which entries are decoded."""
+
+MovingEvent = CandidateEvent | RollbackStarted | RolledBack
+"""The events that go through the table of moves."""

@@ -1,0 +1,392 @@
+"""The engine's visible state, and the pure fold that rebuilds it from the ledger.
+
+`advance(state, stored)` is the only way in which state changes. The engine uses it live, recovery
+uses it at start, and a client may use it to follow along: all three therefore agree by
+construction. State is what people and recovery need; it holds no handles and no caches.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import msgspec
+from msgspec.structs import replace
+
+from ouroboros.errors import IllegalMoveError
+from ouroboros.model import events as ev
+from ouroboros.model.entry import GENESIS, Stored
+from ouroboros.model.evaluation import Evaluation
+from ouroboros.model.phase import START, Phase, step
+from ouroboros.model.proposal import FileChange, Mark
+from ouroboros.model.verdict import Reason, Verdict
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    """A proposal on its way; the thing with a Phase that people approve.
+
+    `commit` is the candidate commit (empty before it is applied). It covers base and content, so
+    it is also the hash to which approvals are bound. `since_ns` is when the phase was entered.
+    """
+
+    id: str
+    phase: Phase
+    cycle: int
+    proposer: str
+    title: str
+    rationale: str
+    idea: str
+    base: str
+    diff: str
+    created_ns: int
+    since_ns: int
+    predicted_gain: float | None = None
+    files: tuple[FileChange, ...] = ()
+    marks: tuple[Mark, ...] = ()
+    commit: str = ""
+    tree: str = ""
+    checkpoint: str = ""
+    attempt: int = 0
+    evaluation: Evaluation | None = None
+    verdict: Verdict | None = None
+    reasons: tuple[Reason, ...] = ()
+    expires_ns: int = 0
+    version: int = 0
+    promoted_commit: str = ""
+    approved_by: str = ""
+    verdict_seq: int = 0
+
+
+class Version(msgspec.Struct, frozen=True, kw_only=True):
+    """A promoted state of the target. `number` 0 is where the engine found it.
+
+    `candidate` is empty for version 0 and for rollbacks; `restores` is the version whose state a
+    rollback brought back, else -1. `active` tells whether its change is still in the branch.
+    """
+
+    number: int
+    commit: str
+    ts: int
+    candidate: str = ""
+    title: str = ""
+    change: float | None = None
+    restores: int = -1
+    active: bool = True
+
+
+class Intent(msgspec.Struct, frozen=True, kw_only=True):
+    """A promotion or rollback that was started and not yet proven done."""
+
+    candidates: tuple[str, ...]
+    branch: str
+    expected_head: str
+    commit: str
+    version: int
+    restores: int = -1
+    reason: str = ""
+
+
+class Cycle(msgspec.Struct, frozen=True, kw_only=True):
+    """One pass of the loop."""
+
+    number: int
+    trigger: str
+    started_ns: int
+    finished_ns: int = 0
+    outcome: str = ""
+    proposals: int = 0
+    text: str = ""
+
+
+class Alert(msgspec.Struct, frozen=True, kw_only=True):
+    """A raised alert, newest last."""
+
+    seq: int
+    ts: int
+    code: str
+    severity: str
+    text: str
+    candidate: str = ""
+
+
+ALERTS_KEPT = 50
+"""How many alerts the state remembers; all of them stay in the ledger."""
+
+
+class State(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that the ledger says, folded. `head` and `seq` name the last entry folded in."""
+
+    seq: int = 0
+    head: str = GENESIS
+    target: str = ""
+    path: str = ""
+    branch: str = ""
+    paused: bool = False
+    pause_reason: str = ""
+    pause_actor: str = ""
+    mode: str = ""
+    config_hash: str = ""
+    running: bool = False
+    cycle: Cycle | None = None
+    cycles: int = 0
+    candidates: Mapping[str, Candidate] = MappingProxyType({})
+    versions: tuple[Version, ...] = ()
+    intent: Intent | None = None
+    alerts: tuple[Alert, ...] = ()
+
+
+def advance(state: State, stored: Stored) -> State:
+    """Fold one entry into the state.
+
+    Raises:
+        IllegalMoveError: the entry moves a candidate in a way that the table does not list, or
+            names a candidate that does not exist.
+    """
+    entry = stored.entry
+    event = entry.event
+    state = replace(state, seq=entry.seq, head=stored.hash)
+    if isinstance(event, ev.CandidateEvent):
+        state = _one(state, event, stored)
+    elif isinstance(event, ev.RollbackStarted | ev.RolledBack):
+        state = _many(state, event, entry.ts)
+    return _engine(state, event, stored)
+
+
+def check_move(state: State, event: ev.AnyEvent) -> None:
+    """Raise `IllegalMoveError` where `advance` would, before anything is written."""
+    if isinstance(event, ev.CandidateEvent) and event.kind == START:
+        if event.candidate in state.candidates:
+            raise IllegalMoveError(f"Candidate {event.candidate} exists already.")
+        return
+    if isinstance(event, ev.MovingEvent):
+        for name in event.candidates:
+            step(_candidate(state, name).phase, event.kind)
+
+
+def _candidate(state: State, name: str) -> Candidate:
+    try:
+        return state.candidates[name]
+    except KeyError:
+        raise IllegalMoveError(f"There is no candidate {name}.") from None
+
+
+def _put(state: State, *changed: Candidate) -> State:
+    merged = {**state.candidates, **{c.id: c for c in changed}}
+    return replace(state, candidates=MappingProxyType(merged))
+
+
+def _one(state: State, event: ev.CandidateEvent, stored: Stored) -> State:
+    ts = stored.entry.ts
+    if isinstance(event, ev.Proposed):
+        return _put(state, _born(event, ts))
+    old = _candidate(state, event.candidate)
+    moved = replace(old, phase=step(old.phase, event.kind), since_ns=ts)
+    return _put(state, _detail(moved, event, stored))
+
+
+def _born(event: ev.Proposed, ts: int) -> Candidate:
+    return Candidate(
+        id=event.candidate,
+        phase=Phase.PROPOSED,
+        cycle=event.cycle,
+        proposer=event.proposer,
+        title=event.title,
+        rationale=event.rationale,
+        idea=event.idea,
+        base=event.base,
+        diff=event.diff,
+        created_ns=ts,
+        since_ns=ts,
+        predicted_gain=event.predicted_gain,
+    )
+
+
+def _detail(c: Candidate, event: ev.CandidateEvent, stored: Stored) -> Candidate:  # noqa: C901, PLR0912 - one row per event
+    """Return the candidate with what the event says besides the phase."""
+    seq, actor = stored.entry.seq, stored.entry.actor
+    match event:
+        case ev.Screened():
+            return replace(c, files=event.files, marks=event.marks)
+        case ev.Applied() | ev.Rebased():
+            return replace(
+                c,
+                base=event.base,
+                commit=event.commit,
+                tree=event.tree,
+                checkpoint=event.checkpoint,
+                evaluation=None,
+                verdict=None,
+                reasons=(),
+                approved_by="",
+            )
+        case ev.EvaluationStarted():
+            return replace(c, attempt=event.attempt)
+        case ev.Evaluated():
+            return replace(c, evaluation=event.evaluation)
+        case ev.Accepted() | ev.Held():
+            expires = event.expires_ns if isinstance(event, ev.Held) else 0
+            return replace(
+                c,
+                verdict=event.verdict,
+                reasons=event.verdict.reasons,
+                expires_ns=expires,
+                verdict_seq=seq,
+            )
+        case ev.Rejected():
+            return replace(c, verdict=event.verdict, reasons=event.reasons, verdict_seq=seq)
+        case ev.Approved():
+            return replace(c, approved_by=actor, expires_ns=0)
+        case ev.Denied():
+            return replace(c, reasons=(Reason(code="denied", text=f"{actor}: {event.reason}"),))
+        case ev.Expired():
+            text = "Nobody answered before the hold expired."
+            return replace(c, reasons=(Reason(code="expired", text=text),))
+        case ev.PromotionBlocked():
+            blocked = Reason(code="promotion_blocked", text=event.reason)
+            return replace(c, reasons=(blocked,), expires_ns=event.expires_ns, approved_by="")
+        case ev.Promoted():
+            return replace(c, version=event.version, promoted_commit=event.commit)
+        case ev.Cancelled():
+            return replace(c, reasons=(Reason(code="cancelled", text=event.reason),))
+        case ev.Errored():
+            return replace(c, reasons=(Reason(code=f"error:{event.room}", text=event.reason),))
+        case _:
+            return c
+
+
+def _many(state: State, event: ev.RollbackStarted | ev.RolledBack, ts: int) -> State:
+    moved = []
+    for name in event.candidates:
+        old = _candidate(state, name)
+        moved.append(replace(old, phase=step(old.phase, event.kind), since_ns=ts))
+    return _put(state, *moved)
+
+
+def _engine(state: State, event: ev.AnyEvent, stored: Stored) -> State:  # noqa: C901, PLR0912 - one row per event
+    """Return the state with what the event says about the engine, versions and intents."""
+    ts, actor = stored.entry.ts, stored.entry.actor
+    match event:
+        case ev.TargetAdopted():
+            first = Version(number=0, commit=event.commit, ts=ts, title="as found")
+            return replace(
+                state,
+                target=event.target,
+                path=event.path,
+                branch=event.branch,
+                versions=(first,),
+            )
+        case ev.EngineStarted():
+            return replace(state, running=True, mode=event.mode, config_hash=event.config_hash)
+        case ev.EngineStopped():
+            return replace(state, running=False)
+        case ev.ConfigLoaded():
+            return replace(state, config_hash=event.config_hash)
+        case ev.Paused():
+            return replace(state, paused=True, pause_reason=event.reason, pause_actor=actor)
+        case ev.Resumed():
+            return replace(state, paused=False, pause_reason="", pause_actor="")
+        case ev.CycleStarted():
+            cycle = Cycle(number=event.cycle, trigger=event.trigger, started_ns=ts)
+            return replace(state, cycle=cycle, cycles=event.cycle)
+        case ev.CycleFinished():
+            return _cycle_finished(state, event, ts)
+        case ev.AlertRaised():
+            alert = Alert(
+                seq=stored.entry.seq,
+                ts=ts,
+                code=event.code,
+                severity=event.severity,
+                text=event.text,
+                candidate=event.candidate,
+            )
+            return replace(state, alerts=(*state.alerts, alert)[-ALERTS_KEPT:])
+        case ev.PromotionStarted():
+            return replace(state, intent=_promotion_intent(event))
+        case ev.PromotionBlocked() | ev.Rebased():
+            mine = state.intent is not None and event.candidate in state.intent.candidates
+            return replace(state, intent=None) if mine else state
+        case ev.Promoted():
+            return _promoted(state, event, ts)
+        case ev.RollbackStarted():
+            return replace(state, intent=_rollback_intent(event))
+        case ev.RolledBack():
+            return _rolled_back(state, event, ts)
+        case _:
+            return state
+
+
+def _cycle_finished(state: State, event: ev.CycleFinished, ts: int) -> State:
+    if state.cycle is None or state.cycle.number != event.cycle:
+        return state
+    done = replace(
+        state.cycle,
+        finished_ns=ts,
+        outcome=event.outcome,
+        proposals=event.proposals,
+        text=event.text,
+    )
+    return replace(state, cycle=done)
+
+
+def _promotion_intent(event: ev.PromotionStarted) -> Intent:
+    return Intent(
+        candidates=event.candidates,
+        branch=event.branch,
+        expected_head=event.expected_head,
+        commit=event.commit,
+        version=event.version,
+    )
+
+
+def _rollback_intent(event: ev.RollbackStarted) -> Intent:
+    return Intent(
+        candidates=event.candidates,
+        branch=event.branch,
+        expected_head=event.expected_head,
+        commit=event.commit,
+        version=event.version,
+        restores=event.restores,
+        reason=event.reason,
+    )
+
+
+def _promoted(state: State, event: ev.Promoted, ts: int) -> State:
+    candidate = _candidate(state, event.candidate)
+    version = Version(
+        number=event.version,
+        commit=event.commit,
+        ts=ts,
+        candidate=candidate.id,
+        title=candidate.title,
+        change=confirmed_change(candidate.verdict),
+    )
+    return replace(state, versions=(*state.versions, version), intent=None)
+
+
+def _rolled_back(state: State, event: ev.RolledBack, ts: int) -> State:
+    undone = set(event.candidates)
+    versions = tuple(
+        replace(v, active=False) if v.candidate in undone else v for v in state.versions
+    )
+    version = Version(
+        number=event.version,
+        commit=event.commit,
+        ts=ts,
+        title=f"rollback to version {event.restores}: {event.reason}",
+        restores=event.restores,
+    )
+    return replace(state, versions=(*versions, version), intent=None)
+
+
+def confirmed_change(verdict: Verdict | None) -> float | None:
+    """Return the objective's relative change that may be shown as a gain.
+
+    Only the confirmation's estimate counts (the screening estimate suffers the winner's curse);
+    where several objectives were confirmed, the largest gain.
+    """
+    if verdict is None:
+        return None
+    changes = [
+        c.change
+        for c in verdict.comparisons
+        if c.stage == "confirm" and c.role == "objective" and c.change is not None
+    ]
+    return min(changes, default=None)
