@@ -6,7 +6,6 @@ construction. State is what people and recovery need; it holds no handles and no
 """
 
 from collections.abc import Mapping
-from types import MappingProxyType
 
 import msgspec
 from msgspec.structs import replace
@@ -127,7 +126,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     running: bool = False
     cycle: Cycle | None = None
     cycles: int = 0
-    candidates: Mapping[str, Candidate] = MappingProxyType({})
+    candidates: Mapping[str, Candidate] = {}
     versions: tuple[Version, ...] = ()
     intent: Intent | None = None
     alerts: tuple[Alert, ...] = ()
@@ -170,7 +169,7 @@ def _candidate(state: State, name: str) -> Candidate:
 
 def _put(state: State, *changed: Candidate) -> State:
     merged = {**state.candidates, **{c.id: c for c in changed}}
-    return replace(state, candidates=MappingProxyType(merged))
+    return replace(state, candidates=merged)
 
 
 def _one(state: State, event: ev.CandidateEvent, stored: Stored) -> State:

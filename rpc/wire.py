@@ -1,0 +1,572 @@
+"""The wire: every method's name, parameters, result, role; and the notification of events.
+
+One Struct a method. A request class carries its method's name, role and result type, so that
+`await client.call(wire.CandidateApprove(id="c3", commit="...", reason="..."))` is typed end to
+end, the server finds its handler by it, and `rpc.discover` is generated from it.
+
+Within a protocol major only additions are made; both sides ignore fields they do not know in
+results, and the server refuses unknown fields in parameters (a misspelt guard must not be a
+missing guard). Times are UTC nanoseconds since the epoch unless a name ends in `_s`.
+"""
+
+from typing import Any, ClassVar, Generic, TypeVar
+
+import msgspec
+
+from ouroboros.model.entry import Head
+from ouroboros.model.evaluation import Evaluation
+from ouroboros.model.proposal import FileChange
+from ouroboros.model.snapshot import EngineStatus, Explanation, RollbackPreview, Snapshot
+from ouroboros.model.state import Candidate, Cycle, Version
+
+PROTOCOL = "1"
+
+R = TypeVar("R")
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """Root of results that are not nouns of the model."""
+
+
+class Request(msgspec.Struct, Generic[R], frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Root of all parameters. Subclasses set `method`, `result`, `role`, `mutates`."""
+
+    method: ClassVar[str]
+    result: ClassVar[Any]
+    role: ClassVar[str] = "viewer"
+    """Least role that may call it: viewer < operator < approver < admin."""
+    mutates: ClassVar[bool] = False
+    """Whether it changes something; such calls are refused as notifications (no id)."""
+
+
+class Ok(Result, frozen=True, kw_only=True):
+    """Done; `seq` is the ledger sequence at which the effect is visible."""
+
+    seq: int
+
+
+# --- rpc and system -----------------------------------------------------------------------------
+
+
+class Discover(Request[dict[str, Any]], frozen=True, kw_only=True):
+    """Return the OpenRPC document of this service."""
+
+    method = "rpc.discover"
+    result = dict[str, Any]
+
+
+class Hello(Request["HelloResult"], frozen=True, kw_only=True):
+    """Agree on a protocol; the first call of a client that cares."""
+
+    method = "system.hello"
+    client: str
+    client_version: str = ""
+    protocols: tuple[str, ...] = (PROTOCOL,)
+
+
+class HelloResult(Result, frozen=True, kw_only=True):
+    """Who the engine is, and who it thinks you are. `epoch` names the ledger."""
+
+    protocol: str
+    engine_version: str
+    actor: str
+    role: str
+    epoch: str
+    capabilities: tuple[str, ...] = ()
+
+
+Hello.result = HelloResult
+
+
+class Ping(Request[Ok], frozen=True, kw_only=True):
+    """Answer at once."""
+
+    method = "system.ping"
+    result = Ok
+
+
+class MethodInfo(Result, frozen=True, kw_only=True):
+    """One method: name, least role, whether it changes something, first line of its doc."""
+
+    name: str
+    role: str
+    mutates: bool
+    summary: str
+
+
+class Methods(Request[tuple[MethodInfo, ...]], frozen=True, kw_only=True):
+    """List all methods."""
+
+    method = "system.methods"
+    result = tuple[MethodInfo, ...]
+
+
+class VersionResult(Result, frozen=True, kw_only=True):
+    """Versions of engine, protocol and interpreter."""
+
+    engine: str
+    protocol: str
+    python: str
+
+
+class SystemVersion(Request[VersionResult], frozen=True, kw_only=True):
+    """Return versions."""
+
+    method = "system.version"
+    result = VersionResult
+
+
+class WhoamiResult(Result, frozen=True, kw_only=True):
+    """The actor that the ledger will name, and its role."""
+
+    actor: str
+    role: str
+
+
+class Whoami(Request[WhoamiResult], frozen=True, kw_only=True):
+    """Return who the engine thinks you are."""
+
+    method = "auth.whoami"
+    result = WhoamiResult
+
+
+# --- engine and cycles --------------------------------------------------------------------------
+
+
+class EngineStatusGet(Request[EngineStatus], frozen=True, kw_only=True):
+    """Return the engine's status (about one kilobyte)."""
+
+    method = "engine.status"
+    result = EngineStatus
+
+
+class EngineSnapshot(Request[Snapshot], frozen=True, kw_only=True):
+    """Return state and status at one sequence number, to fold later events into."""
+
+    method = "engine.snapshot"
+    result = Snapshot
+
+
+class EnginePause(Request[Ok], frozen=True, kw_only=True):
+    """Stop the loop; survives a restart. `mode` is `after_phase` or `now` (cancel evaluations)."""
+
+    method = "engine.pause"
+    result = Ok
+    role = "operator"
+    mutates = True
+    reason: str = ""
+    mode: str = "after_phase"
+
+
+class EngineResume(Request[Ok], frozen=True, kw_only=True):
+    """Let the loop go on."""
+
+    method = "engine.resume"
+    result = Ok
+    role = "operator"
+    mutates = True
+    reason: str = ""
+
+
+class EngineShutdown(Request[Ok], frozen=True, kw_only=True):
+    """Begin an orderly end of the engine process."""
+
+    method = "engine.shutdown"
+    result = Ok
+    role = "admin"
+    mutates = True
+    reason: str = ""
+
+
+class CycleTriggerResult(Result, frozen=True, kw_only=True):
+    """Number of the cycle that was started."""
+
+    cycle: int
+
+
+class CycleTrigger(Request[CycleTriggerResult], frozen=True, kw_only=True):
+    """Start a cycle now."""
+
+    method = "cycle.trigger"
+    result = CycleTriggerResult
+    role = "operator"
+    mutates = True
+
+
+class CycleList(Request[tuple[Cycle, ...]], frozen=True, kw_only=True):
+    """Return the newest cycles, newest first."""
+
+    method = "cycle.list"
+    result = tuple[Cycle, ...]
+    limit: int = 50
+
+
+# --- candidates ---------------------------------------------------------------------------------
+
+
+class CandidatePage(Result, frozen=True, kw_only=True):
+    """Candidates newest first, without raw samples; `next` is the cursor of the next page."""
+
+    candidates: tuple[Candidate, ...]
+    next: str = ""
+
+
+class CandidateList(Request[CandidatePage], frozen=True, kw_only=True):
+    """Page through candidates, newest first; empty `phases` means all."""
+
+    method = "candidate.list"
+    result = CandidatePage
+    phases: tuple[str, ...] = ()
+    limit: int = 50
+    cursor: str = ""
+
+
+class CandidateGet(Request[Candidate], frozen=True, kw_only=True):
+    """Return one candidate, whole."""
+
+    method = "candidate.get"
+    result = Candidate
+    id: str
+
+
+class DiffResult(Result, frozen=True, kw_only=True):
+    """A page of a diff; `text` is made safe for terminals. `total` counts characters."""
+
+    text: str
+    offset: int
+    total: int
+    files: tuple[FileChange, ...] = ()
+
+
+class CandidateDiff(Request[DiffResult], frozen=True, kw_only=True):
+    """Return a candidate's unified diff from `offset`, at most 256 Ki characters."""
+
+    method = "candidate.diff"
+    result = DiffResult
+    id: str
+    offset: int = 0
+    limit: int = 262144
+
+
+class LogResult(Result, frozen=True, kw_only=True):
+    """Captured output, made safe for terminals."""
+
+    text: str
+
+
+class CandidateLog(Request[LogResult], frozen=True, kw_only=True):
+    """Return the captured output of one check (`tests`, `benchmark:NAME`, ...)."""
+
+    method = "candidate.log"
+    result = LogResult
+    id: str
+    check: str
+
+
+class CandidateEvaluation(Request[Evaluation | None], frozen=True, kw_only=True):
+    """Return the last evaluation with its raw samples, or null."""
+
+    method = "candidate.evaluation"
+    result = Evaluation | None
+    id: str
+
+
+class SubmitResult(Result, frozen=True, kw_only=True):
+    """Id of the new candidate."""
+
+    id: str
+
+
+class CandidateSubmit(Request[SubmitResult], frozen=True, kw_only=True):
+    """Propose a change. `diff` is unified with a/ and b/ prefixes; empty `base`: the head."""
+
+    method = "candidate.submit"
+    result = SubmitResult
+    role = "operator"
+    mutates = True
+    diff: str
+    title: str
+    rationale: str = ""
+    base: str = ""
+    idempotency_key: str = ""
+
+
+class CandidateApprove(Request[Ok], frozen=True, kw_only=True):
+    """Say yes to exactly `commit`, as seen in `candidate.get`."""
+
+    method = "candidate.approve"
+    result = Ok
+    role = "approver"
+    mutates = True
+    id: str
+    commit: str
+    reason: str = ""
+
+
+class CandidateReject(Request[Ok], frozen=True, kw_only=True):
+    """Say no to a held candidate."""
+
+    method = "candidate.reject"
+    result = Ok
+    role = "approver"
+    mutates = True
+    id: str
+    reason: str = ""
+
+
+class CandidateCancel(Request[Ok], frozen=True, kw_only=True):
+    """Stop a candidate anywhere before promotion."""
+
+    method = "candidate.cancel"
+    result = Ok
+    role = "operator"
+    mutates = True
+    id: str
+    reason: str = ""
+
+
+class CandidateWait(Request[Candidate], frozen=True, kw_only=True):
+    """Return once the candidate stands in one of `until` (phases; empty: final or held)."""
+
+    method = "candidate.wait"
+    result = Candidate
+    id: str
+    until: tuple[str, ...] = ()
+    timeout_s: float = 300.0
+
+
+# --- versions, governor -------------------------------------------------------------------------
+
+
+class VersionList(Request[tuple[Version, ...]], frozen=True, kw_only=True):
+    """Return all versions, oldest first."""
+
+    method = "version.list"
+    result = tuple[Version, ...]
+
+
+class VersionPreview(Request[RollbackPreview], frozen=True, kw_only=True):
+    """Compute a rollback without doing it. `to`: number, `last` (undo the newest), candidate."""
+
+    method = "version.preview"
+    result = RollbackPreview
+    to: str
+
+
+class VersionRollback(Request[Version], frozen=True, kw_only=True):
+    """Roll back by a new commit; returns the new version. `expect_head`: the head you saw."""
+
+    method = "version.rollback"
+    result = Version
+    role = "approver"
+    mutates = True
+    to: str
+    reason: str = ""
+    expect_head: str = ""
+
+
+class GovernorExplain(Request[Explanation], frozen=True, kw_only=True):
+    """Return a verdict in words."""
+
+    method = "governor.explain"
+    result = Explanation
+    id: str
+
+
+class ConfigResult(Result, frozen=True, kw_only=True):
+    """The configuration in force: its hash, the file's text, and the effective values."""
+
+    hash: str
+    text: str
+    values: dict[str, Any]
+
+
+class ConfigGet(Request[ConfigResult], frozen=True, kw_only=True):
+    """Return the configuration in force."""
+
+    method = "config.get"
+    result = ConfigResult
+
+
+# --- ledger -------------------------------------------------------------------------------------
+
+
+class LedgerHead(Request[Head], frozen=True, kw_only=True):
+    """Return the ledger's size and last hash."""
+
+    method = "ledger.head"
+    result = Head
+
+
+class LedgerRow(Result, frozen=True, kw_only=True):
+    """An entry for people: `event` is the stored event, `text` one safe line about it."""
+
+    seq: int
+    ts: int
+    kind: str
+    actor: str
+    candidate: str
+    hash: str
+    text: str
+
+
+class LedgerPage(Result, frozen=True, kw_only=True):
+    """Rows newest first; `next` is the `before` of the next page, 0 at the end."""
+
+    rows: tuple[LedgerRow, ...]
+    next: int = 0
+
+
+class LedgerList(Request[LedgerPage], frozen=True, kw_only=True):
+    """Page through the ledger, newest first, from below `before` (0: the end)."""
+
+    method = "ledger.list"
+    result = LedgerPage
+    before: int = 0
+    limit: int = 100
+    kind: str = ""
+    candidate: str = ""
+
+
+class LedgerEntry(Result, frozen=True, kw_only=True):
+    """One entry with its exact stored bytes (as text; entries are UTF-8 JSON)."""
+
+    seq: int
+    hash: str
+    bytes: str
+
+
+class LedgerGet(Request[LedgerEntry], frozen=True, kw_only=True):
+    """Return one entry."""
+
+    method = "ledger.get"
+    result = LedgerEntry
+    seq: int
+
+
+class VerifyResult(Result, frozen=True, kw_only=True):
+    """Whether the chain holds; else the first bad entry and what is wrong with it."""
+
+    ok: bool
+    entries: int
+    head: Head
+    first_bad: int = 0
+    problem: str = ""
+
+
+class LedgerVerify(Request[VerifyResult], frozen=True, kw_only=True):
+    """Verify the whole chain."""
+
+    method = "ledger.verify"
+    result = VerifyResult
+
+
+# --- events -------------------------------------------------------------------------------------
+
+
+class SubscribeResult(Result, frozen=True, kw_only=True):
+    """The answer comes before the first notification. `seq` is the last one not delivered."""
+
+    subscription: str
+    seq: int
+    epoch: str
+
+
+class EventsSubscribe(Request[SubscribeResult], frozen=True, kw_only=True):
+    """Receive `event` notifications (WebSocket only). `from_seq`: replay everything after it."""
+
+    method = "events.subscribe"
+    result = SubscribeResult
+    topics: tuple[str, ...] = ("*",)
+    from_seq: int | None = None
+    epoch: str = ""
+
+
+class EventsUnsubscribe(Request[Ok], frozen=True, kw_only=True):
+    """Stop a subscription."""
+
+    method = "events.unsubscribe"
+    result = Ok
+    subscription: str
+
+
+class EventItem(Result, frozen=True, kw_only=True):
+    """One durable event. `entry` is the stored entry (see `ouroboros.model.entry`)."""
+
+    seq: int
+    topic: str
+    hash: str
+    entry: msgspec.Raw
+
+
+class EventPage(Result, frozen=True, kw_only=True):
+    """Durable events in order; `seq` is the cursor for the next call."""
+
+    events: tuple[EventItem, ...]
+    seq: int
+    epoch: str
+
+
+class EventsList(Request[EventPage], frozen=True, kw_only=True):
+    """Long-poll durable events after `from_seq`, for at most `wait_s` seconds."""
+
+    method = "events.list"
+    result = EventPage
+    from_seq: int = 0
+    topics: tuple[str, ...] = ("*",)
+    limit: int = 100
+    wait_s: float = 0.0
+
+
+class Notification(msgspec.Struct, frozen=True, kw_only=True):
+    """Parameters of the `event` notification.
+
+    Durable: `seq` > 0, `hash` and `entry` are set. Lossy: `seq` = 0 and `data` is set.
+    """
+
+    subscription: str
+    topic: str
+    seq: int = 0
+    hash: str = ""
+    entry: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+REQUESTS: tuple[type[Request[Any]], ...] = (
+    Discover,
+    Hello,
+    Ping,
+    Methods,
+    SystemVersion,
+    Whoami,
+    EngineStatusGet,
+    EngineSnapshot,
+    EnginePause,
+    EngineResume,
+    EngineShutdown,
+    CycleTrigger,
+    CycleList,
+    CandidateList,
+    CandidateGet,
+    CandidateDiff,
+    CandidateLog,
+    CandidateEvaluation,
+    CandidateSubmit,
+    CandidateApprove,
+    CandidateReject,
+    CandidateCancel,
+    CandidateWait,
+    VersionList,
+    VersionPreview,
+    VersionRollback,
+    GovernorExplain,
+    ConfigGet,
+    LedgerHead,
+    LedgerList,
+    LedgerGet,
+    LedgerVerify,
+    EventsSubscribe,
+    EventsUnsubscribe,
+    EventsList,
+)
+"""Every method of the service, in the order of the documentation."""
