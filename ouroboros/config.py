@@ -242,6 +242,8 @@ class Engine(Section, frozen=True, kw_only=True):
     """Start the next cycle as soon as one ends, until the proposers have no idea left."""
     max_in_flight: int = 4
     """Candidates between proposal and verdict; further cycles wait."""
+    watch_after: Duration = msgspec.field(default_factory=lambda: seconds(60))
+    """How long after a promotion the new head is measured again against its parent."""
     shutdown_grace: Duration = msgspec.field(default_factory=lambda: seconds(10))
     """Time that SIGTERM gives a running evaluation before it is cancelled and requeued."""
 

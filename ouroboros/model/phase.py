@@ -100,6 +100,7 @@ MOVES: Mapping[Phase, Mapping[str, Phase]] = {
         "rollback_started": Phase.ROLLING_BACK,
     },
     Phase.ROLLING_BACK: {
+        "rollback_started": Phase.ROLLING_BACK,  # a renewed intent: the branch moved meanwhile
         "rolled_back": Phase.ROLLED_BACK,
     },
     Phase.ROLLED_BACK: {},

@@ -1,0 +1,172 @@
+"""What the parts of the engine share: who writes, who speaks git, whether work may start.
+
+`Core` holds no rules of its own. `Deps` is everything that comes from outside, so that clock, ids
+and randomness can be given in tests and nothing is reached through a global.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from ouroboros.alerts import AlertSink
+from ouroboros.config import Config, Loaded
+from ouroboros.engine.api import LossyEvent
+from ouroboros.engine.blocking import Blocking
+from ouroboros.engine.bus import Bus
+from ouroboros.engine.recorder import Recorder
+from ouroboros.engine.tasks import spawn
+from ouroboros.errors import LedgerError, OuroborosError
+from ouroboros.evaluation.plan import Plan
+from ouroboros.executors import Executor
+from ouroboros.ledger.evidence import Evidence
+from ouroboros.ledger.store import Store
+from ouroboros.model import events as ev
+from ouroboros.model.evaluation import SandboxLevel
+from ouroboros.model.progress import Progress
+from ouroboros.model.state import Alert, Candidate, State
+from ouroboros.model.topics import PROGRESS
+from ouroboros.proposers import Proposer
+from ouroboros.vcs.repository import Repository
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deps:
+    """Everything that the engine is given."""
+
+    target: str
+    root: Path
+    cache: Path
+    store: Store
+    evidence: Evidence
+    repository: Repository
+    executor: Executor
+    proposers: Mapping[str, Proposer]
+    sinks: Sequence[AlertSink]
+    sandbox: SandboxLevel | None
+    load_config: Callable[[], Loaded]
+    find_python: Callable[[Config], str]
+    clock_ns: Callable[[], int]
+    new_id: Callable[[], str]
+    seed: Callable[[], int]
+    pid: int
+    engine_version: str
+    protocol: str
+
+
+@dataclass(kw_only=True)
+class Core:
+    """Shared runtime of one engine."""
+
+    deps: Deps
+    config: Loaded
+    bus: Bus
+    recorder: Recorder
+    git_thread: Blocking
+    ledger_thread: Blocking
+    halted: str = ""
+    draining: bool = False
+    progress: dict[str, Progress] = field(default_factory=dict)
+    promoting: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def state(self) -> State:
+        """The folded state."""
+        return self.recorder.state
+
+    @property
+    def branch(self) -> str:
+        """The branch that promotions move."""
+        return self.state.branch
+
+    async def git(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a blocking call of the vcs room on its thread."""
+        return await self.git_thread(work, *args, **kwargs)
+
+    @property
+    def open(self) -> bool:
+        """Whether new work may start."""
+        return not (self.state.paused or self.halted or self.draining)
+
+    async def wait_open(self) -> None:
+        """Return once new work may start."""
+        await self.recorder.wait_for(lambda _: self.open)
+
+    def now(self) -> int:
+        """UTC nanoseconds."""
+        return self.deps.clock_ns()
+
+    def report(self, progress: Progress) -> None:
+        """Remember and tell what is happening."""
+        self.progress[progress.candidate] = progress
+        self.bus.hint(LossyEvent(topic=PROGRESS, data=progress))
+
+    def halt(self, reason: str) -> None:
+        """Stop starting work until a human resumes; says what he must do."""
+        if not self.halted:
+            _log.critical("halted: %s", reason)
+        self.halted = reason
+        spawn(self.recorder.touch(), "halt")
+
+    def on_broken_ledger(self, error: LedgerError) -> None:
+        """Nothing may happen that cannot be written down."""
+        self.halt(f"The ledger cannot be written: {error} Then resume.")
+
+    async def alert(self, code: str, severity: str, text: str, candidate: str = "") -> None:
+        """Write an alert to the ledger and send it; a failing sink is logged."""
+        event = ev.AlertRaised(code=code, severity=severity, text=text, candidate=candidate)
+        stored = await self.recorder.record(event)
+        alert = Alert(
+            seq=stored.entry.seq,
+            ts=stored.entry.ts,
+            code=code,
+            severity=severity,
+            text=text,
+            candidate=candidate,
+        )
+        for sink in self.deps.sinks:
+            try:
+                await sink.send(alert)
+            except Exception:  # noqa: BLE001 - foreign ground; an alert must not stop the engine
+                _log.exception("alert sink %s failed", sink.name)
+
+    async def put_evidence(self, content: bytes) -> str:
+        """Store a payload durably and return its hash."""
+        return await self.ledger_thread(self.deps.evidence.put, content)
+
+    async def get_evidence(self, name: str) -> bytes:
+        """Return a stored payload."""
+        return await self.ledger_thread(self.deps.evidence.get, name)
+
+
+def reason_of(error: OuroborosError) -> str:
+    """Return an error as one paragraph."""
+    return str(error)
+
+
+def hold_expiry(core: Core) -> int:
+    """Return when a hold that begins now ends."""
+    return core.now() + core.config.config.governor.hold_expiry
+
+
+def plan_for(core: Core, c: Candidate) -> Plan:
+    """Return the plan of a candidate's evaluation."""
+    config = core.config.config
+    return Plan(
+        candidate=c.id,
+        attempt=c.attempt,
+        repository=str(core.deps.root),
+        base_commit=c.base,
+        candidate_commit=c.commit,
+        changed=tuple(f.path for f in c.files),
+        config=config,
+        python=core.deps.find_python(config),
+        seed=core.deps.seed(),
+    )

@@ -1,0 +1,501 @@
+"""The engine: one target, one ledger, one loop. Implements `ouroboros.engine.api.EngineApi`.
+
+It holds no screen and no socket. It is built from `Deps`, started, and run until `shutdown`; its
+doors call the methods below from the event loop's thread.
+"""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Callable
+
+from ouroboros.config import Loaded, Mode
+from ouroboros.engine import recovery
+from ouroboros.engine.api import LedgerReport, LossyEvent, Submission
+from ouroboros.engine.blocking import Blocking
+from ouroboros.engine.bus import Bus, Listener
+from ouroboros.engine.core import Core, Deps
+from ouroboros.engine.cycles import Cycles
+from ouroboros.engine.pipeline import Pipeline
+from ouroboros.engine.promotion import Promoter, find_version
+from ouroboros.engine.recorder import Recorder
+from ouroboros.engine.tasks import cancel_and_wait, spawn
+from ouroboros.engine.watch import Watch
+from ouroboros.errors import (
+    ConflictError,
+    CursorExpiredError,
+    InvalidParamsError,
+    NotFoundError,
+    OuroborosError,
+    PatchError,
+    TargetError,
+    WaitTimeoutError,
+    WrongPhaseError,
+)
+from ouroboros.governor.explain import explain
+from ouroboros.metrics.process import ProcessSampler
+from ouroboros.model import events as ev
+from ouroboros.model.entry import Head, Stored
+from ouroboros.model.phase import IN_FLIGHT, Phase
+from ouroboros.model.proposal import Proposal
+from ouroboros.model.snapshot import (
+    Activity,
+    EngineStatus,
+    Explanation,
+    RollbackPreview,
+    Snapshot,
+    trim,
+)
+from ouroboros.model.state import Candidate, Cycle, State, Version
+from ouroboros.model.topics import STATUS
+
+_log = logging.getLogger(__name__)
+
+_SECOND = 1_000_000_000
+STATUS_EVERY_S = 5.0
+"""How often the live status (memory, CPU, branch head) is refreshed and told."""
+
+
+class Engine:
+    """One running engine."""
+
+    def __init__(self, deps: Deps, config: Loaded) -> None:
+        bus = Bus()
+        ledger_thread = Blocking("ledger")
+        recorder = Recorder(
+            deps.store, ledger_thread, bus, clock_ns=deps.clock_ns, new_id=deps.new_id
+        )
+        self._core = Core(
+            deps=deps,
+            config=config,
+            bus=bus,
+            recorder=recorder,
+            git_thread=Blocking("git"),
+            ledger_thread=ledger_thread,
+        )
+        recorder.on_broken = self._core.on_broken_ledger
+        self._promoter = Promoter(self._core)
+        self._pipeline = Pipeline(self._core, self._promoter, Watch(self._core, self._promoter))
+        self._cycles = Cycles(self._core, self._pipeline)
+        self._sampler = ProcessSampler()
+        self._sample = self._sampler.sample()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stop = asyncio.Event()
+        self._stop_reason = ""
+        self._target_head = ""
+        self._started_ns = deps.clock_ns()
+        self._submitting = asyncio.Lock()
+        self.clients: Callable[[], int] = lambda: 0
+        """Set by the server: how many clients are connected."""
+
+    # --- life -----------------------------------------------------------------------------------
+
+    async def start(self, branch: str) -> None:
+        """Fold the ledger, recover, and start the loop.
+
+        Raises:
+            TargetError, LedgerError: this engine cannot work on this target.
+        """
+        core = self._core
+        await asyncio.to_thread(recovery.sweep, core.deps.cache)
+        await core.recorder.load()
+        await recovery.adopt_or_check(core, branch)
+        recovered = await recovery.requeue_interrupted(core)
+        await self._record_config()
+        started = ev.EngineStarted(
+            engine_version=core.deps.engine_version,
+            pid=core.deps.pid,
+            config_hash=core.config.hash,
+            mode=core.config.config.governor.mode,
+            recovered=recovered,
+        )
+        await core.recorder.record(started)
+        await self._refresh_head()
+        self._tasks = [
+            spawn(self._resume_work(), "resume work"),
+            spawn(self._cycles.run(), "cycles"),
+            spawn(self._expire(), "expiry"),
+            spawn(self._live(), "live status"),
+        ]
+
+    async def _record_config(self) -> None:
+        core = self._core
+        text = await core.put_evidence(core.config.source)
+        if core.state.config_hash != core.config.hash:
+            await core.recorder.record(ev.ConfigLoaded(config_hash=core.config.hash, text=text))
+
+    async def _resume_work(self) -> None:
+        """Finish a rollback first; then drive everything that is on its way."""
+        core = self._core
+        async with core.promoting:
+            await self._promoter.finish_rollback()
+        for candidate in list(core.state.candidates.values()):
+            if candidate.phase in IN_FLIGHT or candidate.phase is Phase.PROMOTED:
+                self._pipeline.start(candidate.id)
+
+    async def run(self) -> None:
+        """Return when a shutdown was asked for."""
+        await self._stop.wait()
+
+    async def shutdown(self, *, actor: str, reason: str) -> None:
+        """Begin an orderly end; `run` returns, and `close` does the rest."""
+        self._stop_reason = f"{actor}: {reason}" if reason else actor
+        self._stop.set()
+
+    async def close(self) -> None:
+        """Drain, stop every process, write the last entry. Safe to call twice."""
+        core = self._core
+        if core.draining:
+            return
+        core.draining = True
+        await core.recorder.touch()
+        grace = core.config.config.engine.shutdown_grace.seconds
+        await self._pipeline.close(grace)
+        await cancel_and_wait(*self._tasks)
+        await core.deps.executor.close()
+        try:
+            await core.recorder.record(ev.EngineStopped(reason=self._stop_reason or "closed"))
+        except OuroborosError:
+            _log.exception("the last entry could not be written")
+        core.bus.close()
+        core.git_thread.close()
+        core.ledger_thread.close()
+
+    async def _live(self) -> None:
+        """Refresh what is not in the ledger, and tell it when it changed."""
+        while True:
+            await asyncio.sleep(STATUS_EVERY_S)
+            self._sample = self._sampler.sample()
+            await self._refresh_head()
+            self._core.bus.hint(LossyEvent(topic=STATUS, data=self.status()))
+
+    async def _refresh_head(self) -> None:
+        core = self._core
+        try:
+            self._target_head = await core.git(core.deps.repository.head, core.branch)
+        except TargetError as error:
+            self._target_head = ""
+            _log.warning("the branch cannot be read: %s", error)
+
+    async def _expire(self) -> None:
+        """Answer no for holds that nobody answered."""
+        core = self._core
+        while True:
+            held = [c for c in core.state.candidates.values() if c.phase is Phase.HELD]
+            for candidate in held:
+                if candidate.expires_ns <= core.now():
+                    await core.recorder.record(ev.Expired(candidate=candidate.id))
+            first = min((c.expires_ns for c in held), default=core.now() + 60 * _SECOND)
+            left = (first - core.now()) / _SECOND
+            await asyncio.sleep(min(max(left, 0.2), 60))
+
+    # --- reading --------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> State:
+        """The folded state, now."""
+        return self._core.state
+
+    @property
+    def config(self) -> Loaded:
+        """The configuration in force."""
+        return self._core.config
+
+    def status(self) -> EngineStatus:
+        """Return the live status."""
+        core, state = self._core, self._core.state
+        every = state.candidates.values()
+        return EngineStatus(
+            engine_version=core.deps.engine_version,
+            protocol=core.deps.protocol,
+            pid=core.deps.pid,
+            epoch=self._epoch(),
+            seq=state.seq,
+            head=state.head,
+            target=state.target,
+            path=state.path,
+            branch=state.branch,
+            target_head=self._target_head,
+            mode=core.config.config.governor.mode,
+            activity=self._activity(),
+            paused=state.paused,
+            pause_reason=state.pause_reason,
+            pause_actor=state.pause_actor,
+            halt_reason=core.halted,
+            cycle=state.cycle,
+            next_cycle_ns=self._cycles.next_ns if core.open else 0,
+            in_flight=tuple(c.id for c in every if c.phase in IN_FLIGHT),
+            held=tuple(c.id for c in every if c.phase is Phase.HELD),
+            candidates=len(state.candidates),
+            version=state.versions[-1].number if state.versions else 0,
+            versions_active=sum(v.active and bool(v.candidate) for v in state.versions),
+            config_hash=core.config.hash,
+            sandbox=core.deps.sandbox,
+            started_ns=self._started_ns,
+            now_ns=core.now(),
+            clients=self.clients(),
+            rss_bytes=self._sample.rss_bytes,
+            cpu_percent=self._sample.cpu_percent,
+        )
+
+    def _epoch(self) -> str:
+        """Name the ledger: target and time of adoption never repeat."""
+        first = self._core.state.versions[0] if self._core.state.versions else None
+        seed = f"{self._core.state.target}:{first.ts if first else 0}"
+        return hashlib.sha256(seed.encode()).hexdigest()[:16]
+
+    def _activity(self) -> Activity:
+        core = self._core
+        if core.halted:
+            return Activity.HALTED
+        if core.draining:
+            return Activity.DRAINING
+        if core.state.paused:
+            return Activity.PAUSED
+        busy = self._cycles.running or any(
+            c.phase in IN_FLIGHT for c in core.state.candidates.values()
+        )
+        return Activity.WORKING if busy else Activity.IDLE
+
+    def snapshot(self) -> Snapshot:
+        """Return state and status at one sequence number."""
+        state, trimmed = trim(self._core.state)
+        return Snapshot(
+            state=state,
+            status=self.status(),
+            progress=tuple(self._core.progress.values()),
+            trimmed=trimmed,
+        )
+
+    def candidate(self, name: str) -> Candidate:
+        """Return a candidate by id."""
+        found = self._core.state.candidates.get(name)
+        if found is None:
+            raise NotFoundError(
+                f"There is no candidate {name!r}.", hint="'ouroboros candidates' lists them."
+            )
+        return found
+
+    def version(self, ref: str) -> Version:
+        """Return a version by number, `last`, or candidate id."""
+        return find_version(self._core.state, ref)
+
+    def explain(self, name: str) -> Explanation:
+        """Return the verdict in words."""
+        return explain(self.candidate(name))
+
+    async def diff(self, name: str) -> str:
+        """Return a candidate's diff as it was proposed, or as rebased."""
+        c, core = self.candidate(name), self._core
+        if c.commit and c.phase is not Phase.PROPOSED:
+            return await core.git(core.deps.repository.diff, c.base, c.commit)
+        return (await core.get_evidence(c.diff)).decode(errors="replace")
+
+    async def log(self, name: str, check: str) -> str:
+        """Return the captured output of one check."""
+        evaluation = self.candidate(name).evaluation
+        for outcome in evaluation.checks if evaluation else ():
+            if outcome.name == check and outcome.log:
+                return (await self._core.get_evidence(outcome.log)).decode(errors="replace")
+        return ""
+
+    async def cycles(self, *, limit: int) -> tuple[Cycle, ...]:
+        """Return the newest cycles, newest first."""
+        page = await self.ledger_page(before=0, limit=limit * 2, kind="cycle_started", candidate="")
+        ends = await self.ledger_page(
+            before=0, limit=limit * 2, kind="cycle_finished", candidate=""
+        )
+        finished = {
+            e.entry.event.cycle: e for e in ends if isinstance(e.entry.event, ev.CycleFinished)
+        }
+        found = []
+        for stored in page[:limit]:
+            event = stored.entry.event
+            if isinstance(event, ev.CycleStarted):
+                found.append(_cycle(event, stored.entry.ts, finished.get(event.cycle)))
+        return tuple(found)
+
+    async def wait(self, name: str, *, until: frozenset[Phase], timeout_s: float) -> Candidate:
+        """Return once the candidate stands in one of the phases."""
+        self.candidate(name)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._core.recorder.wait_for(lambda s: s.candidates[name].phase in until)
+        except TimeoutError:
+            phase = self.candidate(name).phase.value
+            raise WaitTimeoutError(f"{name} is still {phase} after {timeout_s:g} s.") from None
+        return self.candidate(name)
+
+    # --- ledger ---------------------------------------------------------------------------------
+
+    def ledger_head(self) -> Head:
+        """Return the ledger's end."""
+        return Head(size=self._core.state.seq, hash=self._core.state.head)
+
+    async def ledger_page(
+        self, *, before: int, limit: int, kind: str, candidate: str
+    ) -> tuple[Stored, ...]:
+        """Return entries newest first."""
+        return await self._core.ledger_thread(
+            self._core.deps.store.page,
+            before=before or None,
+            limit=limit,
+            kind=kind or None,
+            candidate=candidate or None,
+        )
+
+    async def ledger_entry(self, seq: int) -> tuple[Stored, bytes]:
+        """Return one entry and its exact stored bytes."""
+        return await self._core.ledger_thread(self._core.deps.store.get, seq)
+
+    async def ledger_verify(self, progress: Callable[[int, int], None] | None) -> LedgerReport:
+        """Verify the whole chain on a connection of its own, so that appends go on."""
+        report = await asyncio.to_thread(self._core.deps.store.verify_apart, progress)
+        return LedgerReport(
+            ok=report.ok,
+            entries=report.entries,
+            head=report.head,
+            first_bad=report.first_bad or 0,
+            problem=report.problem,
+        )
+
+    def subscribe(self, *, from_seq: int | None) -> Listener:
+        """Deliver events after `from_seq`."""
+        if from_seq is not None and not 0 <= from_seq <= self._core.state.seq:
+            raise CursorExpiredError(
+                f"The ledger ends at {self._core.state.seq}; {from_seq} lies beyond it.",
+                hint="Fetch a new snapshot.",
+            )
+        return self._core.bus.subscribe(after=from_seq, read=self._read_after)
+
+    async def _read_after(self, after: int, limit: int) -> tuple[Stored, ...]:
+        store = self._core.deps.store
+        return await self._core.ledger_thread(
+            lambda: tuple(store.entries(after=after, limit=limit))
+        )
+
+    # --- control --------------------------------------------------------------------------------
+
+    async def pause(self, *, actor: str, reason: str, now: bool) -> None:
+        """Stop the loop; with `now` also stop running evaluations (they are requeued)."""
+        core = self._core
+        if not core.state.paused:
+            await core.recorder.record(ev.Paused(reason=reason), actor=actor)
+        if now:
+            await self._pipeline.interrupt()
+
+    async def resume(self, *, actor: str, reason: str) -> None:
+        """Let the loop go on; a halt is lifted and what caused it is tried again."""
+        core = self._core
+        core.halted = ""
+        if core.state.paused:
+            await core.recorder.record(ev.Resumed(reason=reason), actor=actor)
+        await core.recorder.touch()
+
+    async def trigger(self, *, actor: str) -> int:
+        """Start a cycle now."""
+        number = self._cycles.trigger()
+        _log.info("cycle %d asked for by %s", number, actor)
+        return number
+
+    async def submit(self, submission: Submission, *, actor: str) -> str:
+        """Take a proposal from outside; it enters the pipeline at once."""
+        core = self._core
+        if not submission.diff.strip():
+            raise PatchError("The diff is empty.", hint="Send a unified diff with a/ and b/ paths.")
+        if not submission.title.strip():
+            raise InvalidParamsError("A proposal needs a title.")
+        async with self._submitting:
+            idem = f"submit:{submission.idempotency_key}" if submission.idempotency_key else ""
+            if idem and (known := await core.ledger_thread(core.deps.store.find, idem)):
+                event = known.entry.event
+                if isinstance(event, ev.Proposed):
+                    return event.candidate
+            base = await core.git(
+                core.deps.repository.resolve, submission.base or f"refs/heads/{core.branch}"
+            )
+            proposal = Proposal(
+                proposer=submission.proposer,
+                title=submission.title,
+                rationale=submission.rationale,
+                base=base,
+                diff=submission.diff,
+            )
+            self._refuse_double(proposal)
+            return await self._cycles.take(proposal, cycle=0, actor=actor, idem=idem)
+
+    def _refuse_double(self, proposal: Proposal) -> None:
+        """The same diff on the same base is not given a second ticket in the lottery of noise."""
+        digest = hashlib.sha256(proposal.diff.encode(errors="surrogateescape")).hexdigest()
+        over = {Phase.ERRORED, Phase.CANCELLED, Phase.ROLLED_BACK}
+        for c in self._core.state.candidates.values():
+            if c.diff == digest and c.base == proposal.base and c.phase not in over:
+                raise ConflictError(
+                    f"The same diff on the same base is {c.id} already ({c.phase.value}).",
+                    hint=f"See 'ouroboros show {c.id}'.",
+                )
+
+    async def approve(self, name: str, *, actor: str, commit: str, reason: str) -> None:
+        """Say yes to exactly `commit`."""
+        core, c = self._core, self.candidate(name)
+        if c.phase is not Phase.HELD:
+            raise WrongPhaseError(f"{name} is {c.phase.value}; only a held candidate is approved.")
+        if commit != c.commit:
+            raise ConflictError(
+                f"{name} stands at {c.commit[:12]}, not at {commit[:12]} as you saw it.",
+                hint="Look at it again, then approve what you see.",
+            )
+        if core.config.config.governor.mode is Mode.OBSERVE:
+            raise WrongPhaseError(
+                "The mode is observe: nothing is ever applied.",
+                hint='Set [governor] mode = "supervised" to approve candidates.',
+            )
+        if core.halted:
+            raise WrongPhaseError(f"The engine is halted: {core.halted}")
+        event = ev.Approved(candidate=name, commit=commit, reason=reason)
+        await core.recorder.record(event, actor=actor)
+        self._pipeline.start(name)
+
+    async def deny(self, name: str, *, actor: str, reason: str) -> None:
+        """Say no to a held candidate."""
+        c = self.candidate(name)
+        if c.phase is not Phase.HELD:
+            raise WrongPhaseError(
+                f"{name} is {c.phase.value}; only a held candidate is rejected by a human.",
+                hint="Use cancel for one that is still on its way.",
+            )
+        await self._core.recorder.record(ev.Denied(candidate=name, reason=reason), actor=actor)
+
+    async def cancel(self, name: str, *, actor: str, reason: str) -> None:
+        """Stop a candidate anywhere before promotion."""
+        core, c = self._core, self.candidate(name)
+        await core.recorder.record(ev.Cancelled(candidate=name, reason=reason), actor=actor)
+        if c.phase is Phase.EVALUATING:
+            await core.deps.executor.cancel(name)
+
+    async def rollback_preview(self, to: str) -> RollbackPreview:
+        """Compute what a rollback would do."""
+        return await self._promoter.preview(to)
+
+    async def rollback(self, to: str, *, actor: str, reason: str, expect_head: str) -> Version:
+        """Roll back by a new commit."""
+        work = self._promoter.rollback(to, actor=actor, reason=reason, expect_head=expect_head)
+        version = await asyncio.shield(spawn(work, f"rollback to {to}"))
+        await self._refresh_head()
+        return version
+
+
+def _cycle(event: ev.CycleStarted, ts: int, end: Stored | None) -> Cycle:
+    cycle = Cycle(number=event.cycle, trigger=event.trigger, started_ns=ts)
+    if end is None or not isinstance(end.entry.event, ev.CycleFinished):
+        return cycle
+    done = end.entry.event
+    return Cycle(
+        number=cycle.number,
+        trigger=cycle.trigger,
+        started_ns=ts,
+        finished_ns=end.entry.ts,
+        outcome=done.outcome,
+        proposals=done.proposals,
+        text=done.text,
+    )

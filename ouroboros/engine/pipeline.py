@@ -1,0 +1,241 @@
+"""One candidate, from proposal to verdict and on to promotion.
+
+`drive` looks at the phase, does the one thing that the phase asks for, writes what happened, and
+looks again. It keeps nothing between steps, so that a restart goes on exactly where the last
+written entry says, and a human's cancel is seen at the next look. Holds end the drive; an approval
+starts a new one.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from ouroboros.engine.core import Core, hold_expiry, plan_for, reason_of
+from ouroboros.engine.messages import candidate_message
+from ouroboros.engine.promotion import Promoter
+from ouroboros.engine.tasks import cancel_and_wait, spawn
+from ouroboros.engine.watch import Watch
+from ouroboros.errors import (
+    CancelledByHumanError,
+    IllegalMoveError,
+    LedgerError,
+    MeasurementError,
+    OuroborosError,
+    PatchError,
+)
+from ouroboros.evaluation.screen import screen
+from ouroboros.governor.decide import Evidence, decide, screen_verdict
+from ouroboros.model import events as ev
+from ouroboros.model.evaluation import EvaluationStatus
+from ouroboros.model.phase import IN_FLIGHT, Phase
+from ouroboros.model.state import Candidate
+from ouroboros.model.verdict import Decision, Reason, Verdict
+from ouroboros.vcs.values import Built
+
+_log = logging.getLogger(__name__)
+
+_WORKING = IN_FLIGHT - {Phase.PROMOTING, Phase.ROLLING_BACK}
+"""Phases in which a failing room makes the candidate errored."""
+
+
+class Pipeline:
+    """Drives candidates; one task per candidate."""
+
+    def __init__(self, core: Core, promoter: Promoter, watch: Watch) -> None:
+        self._core = core
+        self._promoter = promoter
+        self._watch = watch
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._interrupted: set[str] = set()
+        self._built: dict[str, Built] = {}
+        self._steps: dict[Phase, Callable[[Candidate], Awaitable[None]]] = {
+            Phase.PROPOSED: self._apply_screen,
+            Phase.SCREENED: self._build,
+            Phase.APPLIED: self._start,
+            Phase.EVALUATING: self._evaluate,
+            Phase.EVALUATED: self._judge,
+            Phase.ACCEPTED: self._promote,
+            Phase.PROMOTING: promoter.finish_promotion,
+            Phase.PROMOTED: watch.run,
+        }
+
+    def start(self, name: str) -> None:
+        """Make sure that a candidate is being driven."""
+        task = self._tasks.get(name)
+        if task is None or task.done():
+            self._tasks[name] = spawn(self._drive(name), f"drive {name}")
+
+    async def settled(self, names: list[str]) -> None:
+        """Return when none of the candidates is between proposal and verdict any more."""
+        busy = IN_FLIGHT | {Phase.PROMOTING}
+        await self._core.recorder.wait_for(
+            lambda s: self._core.draining or all(s.candidates[n].phase not in busy for n in names)
+        )
+
+    async def interrupt(self) -> None:
+        """Stop running evaluations; their candidates are requeued, not judged."""
+        running = [
+            c.id for c in self._core.state.candidates.values() if c.phase is Phase.EVALUATING
+        ]
+        self._interrupted.update(running)
+        for name in (*running, *self._watch.measuring):
+            await self._core.deps.executor.cancel(name)
+
+    async def close(self, grace_s: float) -> None:
+        """Give running evaluations `grace_s` to end, then interrupt; leave no task behind."""
+        running = [n for n, t in self._tasks.items() if not t.done()]
+        evaluating = [
+            self._tasks[n]
+            for n in running
+            if self._core.state.candidates[n].phase is Phase.EVALUATING
+        ]
+        if evaluating:
+            await asyncio.wait(evaluating, timeout=grace_s)
+        await self.interrupt()
+        async with self._core.promoting:  # a promotion that has begun is brought to its end
+            await cancel_and_wait(*self._tasks.values())
+
+    async def _drive(self, name: str) -> None:
+        core = self._core
+        while True:
+            candidate = core.state.candidates[name]
+            step = self._steps.get(candidate.phase)
+            if step is None or (core.draining and candidate.phase is not Phase.EVALUATING):
+                return
+            try:
+                await step(candidate)
+            except IllegalMoveError:
+                # A human moved it meanwhile (cancel, denial); otherwise our own table is wrong.
+                if core.state.candidates[name].phase is candidate.phase:
+                    raise
+            except LedgerError:
+                await core.wait_open()  # halted by the recorder; the same step is tried again
+            except OuroborosError as error:
+                await self._errored(candidate, reason_of(error), room=type(error).__name__)
+            except Exception as error:  # noqa: BLE001 - the edge: a bug becomes an explicit outcome
+                _log.exception("step of %s in %s failed", name, candidate.phase)
+                await self._errored(candidate, f"{type(error).__name__}: {error}", room="engine")
+            finally:
+                core.progress.pop(name, None)
+
+    async def _errored(self, candidate: Candidate, reason: str, *, room: str) -> None:
+        """Write the fault; past promotion there is no such phase, so a human is called."""
+        core = self._core
+        phase = core.state.candidates[candidate.id].phase
+        if phase in _WORKING:
+            event = ev.Errored(candidate=candidate.id, room=room, reason=reason)
+            await core.recorder.record(event)
+        else:
+            await core.alert("stuck", "critical", f"{phase.value}: {reason}", candidate.id)
+            core.halt(
+                f"{candidate.id} is stuck in {phase.value}: {reason} Correct it, then resume."
+            )
+            await core.wait_open()
+
+    # --- the steps ------------------------------------------------------------------------------
+
+    async def _apply_screen(self, c: Candidate) -> None:
+        """Build the commit (objects and private refs only) and judge its shape before it runs."""
+        core = self._core
+        diff = await self._diff(c)
+        try:
+            built = await self._built_commit(c, diff)
+        except PatchError as error:
+            refusal = Reason(code="does_not_apply", text=str(error))
+            await core.recorder.record(ev.Rejected(candidate=c.id, reasons=(refusal,)))
+            return
+        modes = await core.git(core.deps.repository.modes, c.base, built.commit)
+        marks = screen(diff, built.files, modes, core.config.config.governor)
+        refusals = screen_verdict(marks)
+        if refusals:
+            self._built.pop(c.id, None)
+            await core.recorder.record(ev.Rejected(candidate=c.id, reasons=refusals))
+            return
+        await core.recorder.record(ev.Screened(candidate=c.id, files=built.files, marks=marks))
+
+    async def _build(self, c: Candidate) -> None:
+        """Record candidate commit and checkpoint; after a restart the commit is built again."""
+        core = self._core
+        built = self._built.pop(c.id, None) or await self._built_commit(c, await self._diff(c))
+        event = ev.Applied(
+            candidate=c.id,
+            base=c.base,
+            commit=built.commit,
+            tree=built.tree,
+            checkpoint=built.checkpoint,
+        )
+        await core.recorder.record(event)
+
+    async def _diff(self, c: Candidate) -> str:
+        return (await self._core.get_evidence(c.diff)).decode(errors="surrogateescape")
+
+    async def _built_commit(self, c: Candidate, diff: str) -> Built:
+        built = await self._core.git(
+            self._core.deps.repository.build_candidate,
+            name=c.id,
+            base=c.base,
+            diff=diff,
+            message=candidate_message(c.id, c.title),
+        )
+        self._built[c.id] = built
+        return built
+
+    async def _start(self, c: Candidate) -> None:
+        core = self._core
+        await core.wait_open()
+        event = ev.EvaluationStarted(
+            candidate=c.id, attempt=c.attempt + 1, executor=core.deps.executor.name
+        )
+        await core.recorder.record(event)
+
+    async def _evaluate(self, c: Candidate) -> None:
+        core = self._core
+        try:
+            evaluation = await core.deps.executor.run(plan_for(core, c), core.report)
+        except CancelledByHumanError:
+            if c.id in self._interrupted:
+                self._interrupted.discard(c.id)
+                text = "interrupted before it was complete"
+                await core.recorder.record(ev.Requeued(candidate=c.id, reason=text))
+            return  # else cancelled: the phase says so already
+        await core.recorder.record(ev.Evaluated(candidate=c.id, evaluation=evaluation))
+
+    async def _judge(self, c: Candidate) -> None:
+        core = self._core
+        evaluation = c.evaluation
+        if evaluation is None or evaluation.status is EvaluationStatus.ERROR:
+            cause = evaluation.cause if evaluation else "the evaluation is missing"
+            log = next((k.log for k in evaluation.checks if k.log), "") if evaluation else ""
+            event = ev.Errored(candidate=c.id, room="evaluation", reason=cause, log=log)
+            await core.recorder.record(event)
+            return
+        evidence = Evidence(
+            evaluation=evaluation,
+            files=c.files,
+            marks=c.marks,
+            config=core.config.config,
+            config_hash=core.config.hash,
+        )
+        try:
+            verdict = decide(evidence)
+        except MeasurementError as error:
+            event = ev.Errored(candidate=c.id, room="governor", reason=str(error))
+            await core.recorder.record(event)
+            return
+        await core.recorder.record(self._verdict_event(c, verdict))
+
+    def _verdict_event(self, c: Candidate, verdict: Verdict) -> ev.Accepted | ev.Held | ev.Rejected:
+        match verdict.decision:
+            case Decision.ACCEPT:
+                return ev.Accepted(candidate=c.id, verdict=verdict)
+            case Decision.HOLD:
+                return ev.Held(candidate=c.id, verdict=verdict, expires_ns=hold_expiry(self._core))
+            case Decision.REJECT:
+                return ev.Rejected(candidate=c.id, reasons=verdict.reasons, verdict=verdict)
+
+    async def _promote(self, c: Candidate) -> None:
+        await self._core.wait_open()
+        async with self._core.promoting:
+            fresh = self._core.state.candidates[c.id]
+            if fresh.phase is Phase.ACCEPTED and self._core.open:
+                await self._promoter.promote(fresh)

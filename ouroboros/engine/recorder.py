@@ -1,0 +1,101 @@
+"""The one place that writes: check the move, append, fold, tell.
+
+State only changes here, and only by folding what the store returned, so memory and disk cannot
+disagree. The append runs on the ledger's thread and is shielded: a caller that is cancelled in
+the middle neither loses the entry nor the fold.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from ouroboros.engine.blocking import Blocking
+from ouroboros.engine.bus import Bus
+from ouroboros.engine.tasks import spawn
+from ouroboros.errors import LedgerError
+from ouroboros.ledger.store import Store
+from ouroboros.model.entry import Stored
+from ouroboros.model.events import AnyEvent
+from ouroboros.model.state import State, advance, check_move
+
+ENGINE = "engine"
+"""The actor of everything that the engine does by itself."""
+
+Change = Callable[[State, Stored], None]
+
+
+class Recorder:
+    """Owns the state; appends and publishes in one order."""
+
+    def __init__(
+        self,
+        store: Store,
+        thread: Blocking,
+        bus: Bus,
+        *,
+        clock_ns: Callable[[], int],
+        new_id: Callable[[], str],
+    ) -> None:
+        self._store = store
+        self._thread = thread
+        self._bus = bus
+        self._clock_ns = clock_ns
+        self._new_id = new_id
+        self._lock = asyncio.Lock()
+        self._changed = asyncio.Condition()
+        self.state = State()
+        self.broken: LedgerError | None = None
+        """Set when an append failed; the engine halts, since nothing may happen unrecorded."""
+        self.on_broken: Callable[[LedgerError], None] = lambda _: None
+
+    async def load(self) -> None:
+        """Fold everything that the ledger holds."""
+        self.state = await self._thread(self._fold)
+
+    def _fold(self) -> State:
+        state = State()
+        for stored in self._store.entries():
+            state = advance(state, stored)
+        return state
+
+    async def record(self, event: AnyEvent, *, actor: str = ENGINE, idem: str = "") -> Stored:
+        """Write an event and tell it; returns when it is on disk and folded.
+
+        Raises:
+            IllegalMoveError: the table of moves does not list it; nothing was written.
+            LedgerError: it could not be written; nothing was changed.
+        """
+        task = spawn(self._record(event, actor=actor, idem=idem), name=f"record {event.kind}")
+        return await asyncio.shield(task)
+
+    async def _record(self, event: AnyEvent, *, actor: str, idem: str) -> Stored:
+        async with self._lock:
+            check_move(self.state, event)
+            try:
+                stored = await self._thread(
+                    self._store.append,
+                    event,
+                    actor=actor,
+                    ts=self._clock_ns(),
+                    idem=idem or self._new_id(),
+                )
+            except LedgerError as error:
+                self.broken = error
+                self.on_broken(error)
+                raise
+            self.broken = None
+            if stored.entry.seq > self.state.seq:
+                self.state = advance(self.state, stored)
+                self._bus.publish(stored)
+        async with self._changed:
+            self._changed.notify_all()
+        return stored
+
+    async def wait_for(self, predicate: Callable[[State], bool]) -> None:
+        """Return once the state fulfils the predicate."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: predicate(self.state))
+
+    async def touch(self) -> None:
+        """Wake everybody who waits for a change (gates outside of the state opened)."""
+        async with self._changed:
+            self._changed.notify_all()

@@ -1,0 +1,181 @@
+"""One line for people about each kind of event: what a log, a ledger tail or a watcher shows.
+
+The lines are plain text without markup. Whatever came from a candidate, a model or a repository
+goes through `safe_line` here, so that callers may print them as they are.
+"""
+
+from ouroboros.model import events as ev
+from ouroboros.model.evaluation import CheckStatus, Evaluation
+from ouroboros.model.text import safe_line
+from ouroboros.model.verdict import Outcome, Reason, Verdict
+
+
+def describe(event: ev.AnyEvent) -> str:
+    """Return one safe line about an event."""
+    if isinstance(event, ev.CandidateEvent):
+        return f"{safe_line(event.candidate, limit=40)} {_candidate(event)}"
+    return _engine(event)
+
+
+def subject(event: ev.AnyEvent) -> str:
+    """Return the candidate (several joined by commas) that an event is about, or empty."""
+    if isinstance(event, ev.CandidateEvent | ev.RollbackStarted | ev.RolledBack):
+        return ",".join(event.candidates)
+    return event.candidate if isinstance(event, ev.AlertRaised) else ""
+
+
+def _engine(event: ev.Event) -> str:
+    match event:
+        case ev.TargetAdopted():
+            return (
+                f"adopted {safe_line(event.path)}, branch {_name(event.branch)}, "
+                f"at {_short(event.commit)}"
+            )
+        case ev.EngineStarted():
+            recovered = f"; recovered {_names(event.recovered)}" if event.recovered else ""
+            version, mode = _name(event.engine_version), _name(event.mode)
+            return f"engine {version} started in {mode} mode{recovered}"
+        case ev.EngineStopped():
+            return _because("engine stopped", event.reason)
+        case ev.ConfigLoaded():
+            return f"configuration {_short(event.config_hash)} in force"
+        case ev.Paused():
+            return _because("paused", event.reason)
+        case ev.Resumed():
+            return _because("resumed", event.reason)
+        case ev.CycleStarted():
+            return f"cycle {event.cycle} started ({_name(event.trigger)}) on {_short(event.base)}"
+        case ev.CycleFinished():
+            found = f"{event.proposals} proposal{'' if event.proposals == 1 else 's'}"
+            return _because(
+                f"cycle {event.cycle} finished: {_name(event.outcome)}, {found}", event.text
+            )
+        case ev.AlertRaised():
+            about = f" {_name(event.candidate)}" if event.candidate else ""
+            return f"{_name(event.severity)}{about}: {safe_line(event.text)}"
+        case _:
+            return _rollback(event)
+
+
+def _rollback(event: ev.Event) -> str:
+    match event:
+        case ev.RollbackStarted():
+            doing = f"rolling back to version {event.restores} (undoing {_names(event.candidates)})"
+            return _because(doing, event.reason)
+        case ev.RolledBack():
+            done = f"rolled back to version {event.restores}, now version {event.version}"
+            return _because(f"{done} at {_short(event.commit)}", event.reason)
+        case _:
+            return _name(event.kind)
+
+
+def _candidate(event: ev.CandidateEvent) -> str:
+    return _on_the_way(event) or _answered(event) or _landed(event) or _name(event.kind)
+
+
+def _on_the_way(event: ev.CandidateEvent) -> str:
+    match event:
+        case ev.Proposed():
+            return f"proposed by {_name(event.proposer)}: {safe_line(event.title)}"
+        case ev.Screened():
+            lines = sum(max(f.added, 0) + max(f.removed, 0) for f in event.files)
+            marks = f", {len(event.marks)} marked for a human" if event.marks else ""
+            return f"screened: {len(event.files)} files, {lines} lines{marks}"
+        case ev.Applied():
+            return f"applied on {_short(event.base)} as {_short(event.commit)}"
+        case ev.Rebased():
+            return f"rebased onto {_short(event.base)} as {_short(event.commit)}"
+        case ev.EvaluationStarted():
+            return f"evaluation {event.attempt} started ({_name(event.executor)})"
+        case ev.Requeued():
+            return _because("queued again", event.reason)
+        case ev.Evaluated():
+            return f"evaluated: {_evaluation(event.evaluation)}"
+        case _:
+            return ""
+
+
+def _answered(event: ev.CandidateEvent) -> str:
+    match event:
+        case ev.Accepted():
+            return f"accepted: {_verdict(event.verdict)}"
+        case ev.Held():
+            return f"held for a human: {_verdict(event.verdict)}"
+        case ev.Rejected():
+            return f"rejected: {_reasons(event.reasons)}"
+        case ev.Approved():
+            return _because(f"approved at {_short(event.commit)}", event.reason)
+        case ev.Denied():
+            return _because("denied", event.reason)
+        case ev.Expired():
+            return "expired: nobody answered in time"
+        case ev.Cancelled():
+            return _because("cancelled", event.reason)
+        case ev.Errored():
+            return f"error in {_name(event.room)}: {safe_line(event.reason)}"
+        case _:
+            return ""
+
+
+def _landed(event: ev.CandidateEvent) -> str:
+    match event:
+        case ev.PromotionStarted():
+            return (
+                f"promoting: {_name(event.branch)} {_short(event.expected_head)} -> "
+                f"{_short(event.commit)}"
+            )
+        case ev.PromotionBlocked():
+            return _because("promotion blocked", event.reason)
+        case ev.Promoted():
+            return (
+                f"promoted as version {event.version}: {_name(event.branch)} at "
+                f"{_short(event.commit)}"
+            )
+        case ev.Kept():
+            return _because("kept", event.reason)
+        case _:
+            return ""
+
+
+def _evaluation(evaluation: Evaluation) -> str:
+    bad = next((c for c in evaluation.checks if c.status is not CheckStatus.PASSED), None)
+    if bad is not None:
+        return f"{evaluation.status.value}, {_name(bad.name)}: {safe_line(bad.text)}"
+    pairs = sum(len(s.pairs) for s in evaluation.series)
+    cause = f" ({safe_line(evaluation.cause)})" if evaluation.cause else ""
+    return f"{evaluation.status.value}{cause}, {len(evaluation.checks)} checks, {pairs} pairs"
+
+
+def _verdict(verdict: Verdict) -> str:
+    best = min(
+        (c for c in verdict.comparisons if c.outcome is Outcome.IMPROVED and c.change is not None),
+        key=lambda c: c.change or 0.0,
+        default=None,
+    )
+    gain = ""
+    if best is not None and best.change is not None:
+        gain = f"{_name(best.benchmark)} {_name(best.metric)} {best.change:+.1%}; "
+    return f"{gain}{_reasons(verdict.reasons)}"
+
+
+def _reasons(reasons: tuple[Reason, ...]) -> str:
+    if not reasons:
+        return "no reason given"
+    more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+    return f"{safe_line(reasons[0].text or reasons[0].code)}{more}"
+
+
+def _because(what: str, reason: str) -> str:
+    return f"{what}: {safe_line(reason)}" if reason.strip() else what
+
+
+def _name(text: str) -> str:
+    return safe_line(text, limit=80)
+
+
+def _names(names: tuple[str, ...]) -> str:
+    return safe_line(", ".join(names))
+
+
+def _short(commit: str) -> str:
+    return safe_line(commit[:12]) or "nothing"
