@@ -44,6 +44,7 @@ class Deps:
     target: str
     root: Path
     cache: Path
+    ledger: Path
     store: Store
     evidence: Evidence
     repository: Repository
@@ -98,6 +99,10 @@ class Core:
     async def wait_open(self) -> None:
         """Return once new work may start."""
         await self.recorder.wait_for(lambda _: self.open)
+
+    async def wait_writable(self) -> None:
+        """Return once nothing is halted (a pause does not matter)."""
+        await self.recorder.wait_for(lambda _: not self.halted)
 
     def now(self) -> int:
         """UTC nanoseconds."""

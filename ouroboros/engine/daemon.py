@@ -5,9 +5,11 @@ doors call the methods below from the event loop's thread.
 """
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 from collections.abc import Callable
+from functools import partial
 
 from ouroboros.config import Loaded, Mode
 from ouroboros.engine import recovery
@@ -24,7 +26,9 @@ from ouroboros.engine.watch import Watch
 from ouroboros.errors import (
     ConflictError,
     CursorExpiredError,
+    IllegalMoveError,
     InvalidParamsError,
+    LedgerError,
     NotFoundError,
     OuroborosError,
     PatchError,
@@ -33,6 +37,8 @@ from ouroboros.errors import (
     WrongPhaseError,
 )
 from ouroboros.governor.explain import explain
+from ouroboros.ledger.chain import Report
+from ouroboros.ledger.store import Store
 from ouroboros.metrics.process import ProcessSampler
 from ouroboros.model import events as ev
 from ouroboros.model.entry import Head, Stored
@@ -181,13 +187,24 @@ class Engine:
         """Answer no for holds that nobody answered."""
         core = self._core
         while True:
-            held = [c for c in core.state.candidates.values() if c.phase is Phase.HELD]
-            for candidate in held:
-                if candidate.expires_ns <= core.now():
-                    await core.recorder.record(ev.Expired(candidate=candidate.id))
-            first = min((c.expires_ns for c in held), default=core.now() + 60 * _SECOND)
-            left = (first - core.now()) / _SECOND
-            await asyncio.sleep(min(max(left, 0.2), 60))
+            await core.wait_writable()
+            holds = _holds(core.state)
+            for name, expires_ns in holds:
+                if expires_ns <= core.now():
+                    await self._expire_one(name)
+            holds = _holds(core.state)
+            # A minute at most: a clock that was set must not postpone an expiry for ever.
+            first = min((at for _, at in holds), default=core.now() + 60 * _SECOND)
+            left = min(max((first - core.now()) / _SECOND, 0), 60)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await core.recorder.wait_for(partial(_holds_differ, holds))
+
+    async def _expire_one(self, name: str) -> None:
+        try:
+            await self._core.recorder.record(ev.Expired(candidate=name))
+        except (IllegalMoveError, LedgerError) as error:
+            _log.warning("%s did not expire: %s", name, error)  # answered meanwhile, or halted
 
     # --- reading --------------------------------------------------------------------------------
 
@@ -346,17 +363,32 @@ class Engine:
 
     async def ledger_entry(self, seq: int) -> tuple[Stored, bytes]:
         """Return one entry and its exact stored bytes."""
-        return await self._core.ledger_thread(self._core.deps.store.get, seq)
+        store = self._core.deps.store
+
+        def read() -> tuple[Stored, bytes] | None:
+            page = store.page(before=seq + 1, limit=1)
+            row = next(iter(store.raw(after=seq - 1)), None)
+            return (page[0], row.data) if page and row and row.seq == seq else None
+
+        found = await self._core.ledger_thread(read)
+        if found is None:
+            raise NotFoundError(f"The ledger has no entry {seq}; it ends at {self.state.seq}.")
+        return found
 
     async def ledger_verify(self, progress: Callable[[int, int], None] | None) -> LedgerReport:
         """Verify the whole chain on a connection of its own, so that appends go on."""
-        report = await asyncio.to_thread(self._core.deps.store.verify_apart, progress)
+
+        def verify() -> Report:
+            with Store.open(self._core.deps.ledger, read_only=True) as store:
+                return store.verify(progress)
+
+        report = await asyncio.to_thread(verify)
         return LedgerReport(
             ok=report.ok,
             entries=report.entries,
             head=report.head,
-            first_bad=report.first_bad or 0,
-            problem=report.problem,
+            first_bad=report.bad.seq if report.bad else 0,
+            problem=report.bad.text if report.bad else "",
         )
 
     def subscribe(self, *, from_seq: int | None) -> Listener:
@@ -483,6 +515,15 @@ class Engine:
         version = await asyncio.shield(spawn(work, f"rollback to {to}"))
         await self._refresh_head()
         return version
+
+
+def _holds(state: State) -> tuple[tuple[str, int], ...]:
+    """Return who waits for a human, and until when."""
+    return tuple((c.id, c.expires_ns) for c in state.candidates.values() if c.phase is Phase.HELD)
+
+
+def _holds_differ(before: tuple[tuple[str, int], ...], state: State) -> bool:
+    return _holds(state) != before
 
 
 def _cycle(event: ev.CycleStarted, ts: int, end: Stored | None) -> Cycle:

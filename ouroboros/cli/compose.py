@@ -1,0 +1,180 @@
+"""The composition root: where rooms become an engine, and an engine becomes a process.
+
+Nothing else builds the engine from parts. Signals: the first SIGTERM or SIGINT drains (running
+evaluations get `[engine] shutdown_grace`, then they are requeued), the second kills at once. In
+neither case does a child survive: the sandbox launcher dies with us.
+"""
+
+import asyncio
+import logging
+import os
+import secrets
+import signal
+import sys
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from ouroboros import __version__, plugins
+from ouroboros.cli.guards import check_packages
+from ouroboros.config import FILE_NAME, Config, Loaded, load
+from ouroboros.engine.core import Deps
+from ouroboros.engine.daemon import Engine
+from ouroboros.engine.lock import EngineLock
+from ouroboros.engine.tasks import spawn
+from ouroboros.errors import MachineError, OuroborosError
+from ouroboros.executors.local import LocalExecutor, find_python
+from ouroboros.ledger.evidence import Evidence
+from ouroboros.ledger.store import Store
+from ouroboros.paths import Paths, make_private, paths_for
+from ouroboros.proposers import Proposer
+from ouroboros.sandbox import Sandbox
+from ouroboros.vcs.repository import Repository
+from rpc.server import Server
+from rpc.wire import PROTOCOL
+
+_log = logging.getLogger("ouroboros")
+
+SECOND_SIGNAL_EXIT = 130
+
+
+@asynccontextmanager
+async def engine_of(paths: Paths) -> AsyncIterator[Engine]:
+    """Build, start and finally close the engine of one target.
+
+    Raises:
+        OuroborosError: whatever keeps this engine from working on this target; nothing is left
+            half-done.
+    """
+    check_packages()
+    loaded = load(paths.root / FILE_NAME)
+    repository = Repository.open(paths.root)
+    branch = loaded.config.target.branch or repository.current_branch()
+    repository.head(branch)
+    for folder in (paths.state, paths.evidence, paths.cache):
+        make_private(folder)
+    lock = EngineLock(paths.lock)
+    try:
+        store = Store.open(paths.ledger)
+        try:
+            sandbox = await Sandbox.open(loaded.config.sandbox)
+            engine = Engine(_deps(paths, loaded, repository, store, sandbox), loaded)
+            try:
+                await engine.start(branch)
+                yield engine
+            finally:
+                await engine.close()
+        finally:
+            store.close()
+    finally:
+        lock.release()
+
+
+def _deps(
+    paths: Paths, loaded: Loaded, repository: Repository, store: Store, sandbox: Sandbox
+) -> Deps:
+    evidence = Evidence(paths.evidence)
+    trees = Repository.open(paths.root)  # its own: exports do not wait for the engine's git thread
+    executor = LocalExecutor(
+        sandbox=sandbox,
+        export=trees.export,
+        put_evidence=evidence.put,
+        cache=paths.cache / "trees",
+        clock_ns=time.time_ns,
+    )
+    return Deps(
+        target=paths.target,
+        root=paths.root,
+        cache=paths.cache,
+        ledger=paths.ledger,
+        store=store,
+        evidence=evidence,
+        repository=repository,
+        executor=executor,
+        proposers=_proposers(loaded.config),
+        sinks=[plugins.load(plugins.ALERTS, name)() for name in plugins.names(plugins.ALERTS)],
+        sandbox=sandbox.level,
+        load_config=lambda: load(paths.root / FILE_NAME),
+        find_python=lambda config: find_python(paths.root, config.environment),
+        clock_ns=time.time_ns,
+        new_id=lambda: uuid.uuid4().hex,
+        seed=lambda: secrets.randbits(63),
+        pid=os.getpid(),
+        engine_version=__version__,
+        protocol=PROTOCOL,
+    )
+
+
+def _proposers(config: Config) -> dict[str, Proposer]:
+    """Load every registered proposer that is not switched off."""
+    off = set() if config.proposers.codemod.enabled else {"codemod"}
+    wanted = [name for name in plugins.names(plugins.PROPOSERS) if name not in off]
+    return {name: plugins.load(plugins.PROPOSERS, name)() for name in wanted}
+
+
+async def serve(paths: Paths, *, on_ready: Callable[[Path], None]) -> int:
+    """Run engine and server until a signal or a shutdown call; returns the exit code."""
+    async with engine_of(paths) as engine:
+        server = await Server.start(engine, socket=paths.socket)
+        engine.clients = lambda: server.clients
+        _on_signals(engine)
+        try:
+            on_ready(paths.socket)
+            await engine.run()
+        finally:
+            _log.info("draining")
+            await server.close()
+    return 0
+
+
+def _on_signals(engine: Engine) -> None:
+    """First signal: drain. Second: kill; what was in flight is requeued at the next start."""
+    loop = asyncio.get_running_loop()
+    seen = 0
+
+    def asked(which: signal.Signals) -> None:
+        nonlocal seen
+        seen += 1
+        if seen > 1:
+            print("second signal: killed", file=sys.stderr)  # noqa: T201 - the last words
+            os._exit(SECOND_SIGNAL_EXIT)
+        spawn(engine.shutdown(actor="engine", reason=which.name), "shutdown")
+
+    for which in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(which, asked, which)
+
+
+def run_engine(root: Path, *, headless: bool) -> int:
+    """Run the engine of the repository at `root` in this process until it is asked to stop.
+
+    `headless` says in one line on stdout when it is ready, and logs to stderr.
+
+    Raises:
+        OuroborosError: it could not be started.
+    """
+    logging.basicConfig(
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+
+    def ready(socket: Path) -> None:
+        if headless:
+            print(f"ready: {root} on {socket}", flush=True)  # noqa: T201 - the one line of serve
+
+    try:
+        return asyncio.run(serve(paths_for(root, os.environ), on_ready=ready))
+    except OuroborosError:
+        raise
+    except OSError as error:
+        raise _start_fault(error) from error
+
+
+def _start_fault(error: OSError) -> OuroborosError:
+    return MachineError(
+        f"The engine could not be started: {error}.",
+        hint="Check free space and permissions of the state folder ('ouroboros doctor').",
+    )

@@ -1,0 +1,249 @@
+"""A real ledger, a real repository, and an executor that says what the test tells it to.
+
+The executor is the one thing scripted here: it is an adapter with a contract of its own
+(`tests/contract/test_executors.py`); these tests are about what the engine does with its answers.
+"""
+
+import asyncio
+import itertools
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from ouroboros.config import Loaded, load
+from ouroboros.engine.core import Deps
+from ouroboros.engine.daemon import Engine
+from ouroboros.errors import CancelledByHumanError
+from ouroboros.evaluation.plan import Plan
+from ouroboros.executors import Report
+from ouroboros.ledger.evidence import Evidence
+from ouroboros.ledger.store import Store
+from ouroboros.model.evaluation import (
+    Assurance,
+    CheckOutcome,
+    CheckStatus,
+    Evaluation,
+    EvaluationStatus,
+    Pair,
+    Sample,
+    SandboxLevel,
+    Series,
+    Stage,
+)
+from ouroboros.model.phase import Phase
+from ouroboros.model.progress import HotSpot, Progress
+from ouroboros.model.proposal import Proposal
+from ouroboros.model.state import Candidate
+from ouroboros.proposers import Context
+from ouroboros.vcs.repository import Repository
+
+LEVEL = SandboxLevel(backend="bubblewrap", version="test", limits="rlimits")
+CONFIG = """\
+[governor]
+mode = "{mode}"
+[engine]
+interval = "1h"
+watch_after = "1h"
+shutdown_grace = "1s"
+{engine}
+[benchmarks.b]
+command = ["true"]
+"""
+SOURCE = "def f(x):\n    return x + 1\n\n\ndef g(x):\n    return x * 2\n"
+
+
+def git(root: Path, *args: str) -> str:
+    env = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
+    env |= {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"}
+    identity = ["-c", "user.name=U", "-c", "user.email=u@example.org"]
+    done = subprocess.run(
+        ["git", "-C", str(root), *identity, *args], check=True, capture_output=True, env=env
+    )
+    return done.stdout.decode().strip()
+
+
+def make_diff(path: str, old: str, new: str, *, before: str = SOURCE) -> str:
+    """Return a unified diff that replaces one line of a file."""
+    import difflib
+
+    lines = difflib.unified_diff(
+        before.splitlines(keepends=True),
+        before.replace(old, new).splitlines(keepends=True),
+        f"a/{path}",
+        f"b/{path}",
+    )
+    return "".join(lines)
+
+
+FASTER = make_diff("m.py", "x + 1", "1 + x")
+OTHER = make_diff("m.py", "x * 2", "x + x")
+
+
+def series(effect: float) -> tuple[Series, ...]:
+    def side(factor: float) -> Sample:
+        return Sample(cpu_ns=int(1e8 * factor), wall_ns=int(1e8 * factor), rss_bytes=10**7)
+
+    pairs = tuple(
+        Pair(started_ns=i, candidate_first=False, baseline=side(1), candidate=side(1 + effect))
+        for i in range(1, 21)
+    )
+    return tuple(Series(benchmark="b", stage=stage, pairs=pairs) for stage in Stage)
+
+
+def evaluation(
+    plan: Plan, *, status: str = "ok", effect: float = -0.3, cause: str = ""
+) -> Evaluation:
+    code = {"ok": ("passed", "ok"), "failed": ("failed", "tests_failed"), "error": ("error", "x")}
+    check = CheckOutcome(
+        name="tests", status=CheckStatus(code[status][0]), code=code[status][1], text=cause
+    )
+    return Evaluation(
+        status=EvaluationStatus(status),
+        cause=cause,
+        base_commit=plan.base_commit,
+        candidate_commit=plan.candidate_commit,
+        attempt=plan.attempt,
+        checks=(check,),
+        series=series(effect) if status == "ok" else (),
+        assurance=Assurance.TESTS,
+        sandbox=LEVEL,
+        machine="test",
+        started_ns=1,
+        wall_ns=1,
+    )
+
+
+class ScriptedExecutor:
+    """Answers by `answer(plan)`; waits on `gate` first, so that tests can act meanwhile."""
+
+    name = "scripted"
+
+    def __init__(self) -> None:
+        self.answer: Callable[[Plan], Evaluation] = evaluation
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.plans: list[Plan] = []
+        self._cancelled: dict[str, asyncio.Event] = {}
+
+    async def run(self, plan: Plan, report: Report) -> Evaluation:
+        self.plans.append(plan)
+        report(Progress(candidate=plan.candidate, stage="tests"))
+        stop = self._cancelled.setdefault(plan.candidate, asyncio.Event())
+        stop.clear()
+        waits = [asyncio.ensure_future(e.wait()) for e in (self.gate, stop)]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        if stop.is_set():
+            raise CancelledByHumanError("cancelled")
+        return self.answer(plan)
+
+    async def profile(self, plan: Plan) -> tuple[HotSpot, ...]:
+        return ()
+
+    async def cancel(self, candidate: str) -> None:
+        self._cancelled.setdefault(candidate, asyncio.Event()).set()
+
+    async def close(self) -> None:
+        for event in self._cancelled.values():
+            event.set()
+
+
+class ListProposer:
+    """Proposes diffs from a list, each once."""
+
+    name = "list"
+
+    def __init__(self) -> None:
+        self.diffs: list[str] = []
+        self.contexts: list[Context] = []
+
+    async def propose(self, context: Context) -> Proposal | None:
+        self.contexts.append(context)
+        if not self.diffs:
+            return None
+        return Proposal(
+            proposer="list",
+            title="make it faster",
+            rationale="it was slow",
+            base=context.base,
+            diff=self.diffs.pop(0),
+        )
+
+
+class World:
+    """One target with everything around it; engines come and go on it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "target"
+        self.state = folder / "state"
+        self.root.mkdir()
+        self.state.mkdir()
+        git(self.root, "init", "-q", "-b", "main")
+        (self.root / "m.py").write_text(SOURCE)
+        git(self.root, "add", ".")
+        git(self.root, "commit", "-q", "-m", "first")
+        self.configure()
+        self.executor = ScriptedExecutor()
+        self.proposer = ListProposer()
+        self._ids = itertools.count()
+        self.engines: list[Engine] = []
+        self.stores: list[Store] = []
+
+    def configure(self, mode: str = "supervised", engine: str = "") -> None:
+        (self.root / "ouroboros.toml").write_text(CONFIG.format(mode=mode, engine=engine))
+
+    def load(self) -> Loaded:
+        return load(self.root / "ouroboros.toml")
+
+    async def start(self) -> Engine:
+        """Start an engine on whatever the ledger holds."""
+        if self.engines:
+            self.executor = ScriptedExecutor()
+        store = Store.open(self.state / "ledger.sqlite")
+        self.stores.append(store)
+        run = len(self.stores)
+        deps = Deps(
+            target="target-1",
+            root=self.root,
+            cache=self.state / "cache",
+            ledger=self.state / "ledger.sqlite",
+            store=store,
+            evidence=Evidence(self.state / "evidence"),
+            repository=Repository.open(self.root),
+            executor=self.executor,
+            proposers={"list": self.proposer},
+            sinks=[],
+            sandbox=LEVEL,
+            load_config=self.load,
+            find_python=lambda _: "/usr/bin/python3",
+            clock_ns=time.time_ns,
+            new_id=lambda: f"{run}-{next(self._ids)}",
+            seed=lambda: 1,
+            pid=os.getpid(),
+            engine_version="0",
+            protocol="1",
+        )
+        engine = Engine(deps, self.load())
+        self.engines.append(engine)
+        await engine.start("main")
+        return engine
+
+    async def stop(self, engine: Engine) -> None:
+        await engine.close()
+        self.stores[self.engines.index(engine)].close()
+
+    def head(self) -> str:
+        return git(self.root, "rev-parse", "main")
+
+    def kinds(self) -> list[str]:
+        with Store.open(self.state / "ledger.sqlite", read_only=True) as store:
+            return [s.entry.event.kind for s in store.entries()]
+
+
+async def reach(engine: Engine, name: str, *phases: Phase, timeout_s: float = 20) -> Candidate:
+    return await engine.wait(name, until=frozenset(phases), timeout_s=timeout_s)
