@@ -13,8 +13,9 @@ import signal
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from ouroboros import __version__, plugins
@@ -41,8 +42,12 @@ SECOND_SIGNAL_EXIT = 130
 
 
 @asynccontextmanager
-async def engine_of(paths: Paths) -> AsyncIterator[Engine]:
+async def engine_of(
+    paths: Paths, *, proposers: Mapping[str, Proposer] | None = None
+) -> AsyncIterator[Engine]:
     """Build, start and finally close the engine of one target.
+
+    `proposers` replaces the registered ones, for those who embed the engine.
 
     Raises:
         OuroborosError: whatever keeps this engine from working on this target; nothing is left
@@ -60,7 +65,10 @@ async def engine_of(paths: Paths) -> AsyncIterator[Engine]:
         store = Store.open(paths.ledger)
         try:
             sandbox = await Sandbox.open(loaded.config.sandbox)
-            engine = Engine(_deps(paths, loaded, repository, store, sandbox), loaded)
+            deps = _deps(paths, loaded, repository, store, sandbox)
+            if proposers is not None:
+                deps = replace(deps, proposers=proposers)
+            engine = Engine(deps, loaded)
             try:
                 await engine.start(branch)
                 yield engine

@@ -49,6 +49,7 @@ class Cycles:
         self._again = False
         self._counter = 0
         self._profile: tuple[tuple[str, str], tuple[HotSpot, ...]] | None = None
+        """Of the newest baseline and configuration; empty where profiling failed (told once)."""
         self.next_ns = 0
         """When the next cycle is due (UTC ns)."""
         self.running = False
@@ -233,12 +234,14 @@ class Cycles:
             python=core.deps.find_python(config),
             seed=core.deps.seed(),
         )
+        fault = ""
+        spots: tuple[HotSpot, ...] = ()
         try:
             spots = await core.deps.executor.profile(plan)
         except OuroborosError as error:
-            return (), f"profile: {reason_of(error)}"
+            fault = f"profile: {reason_of(error)}"
         self._profile = (key, spots)
-        return spots, ""
+        return spots, fault
 
     async def _reload_config(self) -> None:
         """Take up a changed `ouroboros.toml`; a bad one is told and the old one stays in force."""

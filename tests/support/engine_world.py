@@ -200,7 +200,7 @@ class World:
     def load(self) -> Loaded:
         return load(self.root / "ouroboros.toml")
 
-    async def start(self) -> Engine:
+    async def start(self, branch: str = "main") -> Engine:
         """Start an engine on whatever the ledger holds."""
         if self.engines:
             self.executor = ScriptedExecutor()
@@ -230,7 +230,7 @@ class World:
         )
         engine = Engine(deps, self.load())
         self.engines.append(engine)
-        await engine.start("main")
+        await engine.start(branch)
         return engine
 
     async def stop(self, engine: Engine) -> None:
