@@ -135,6 +135,14 @@ class InvalidParamsError(OuroborosError):
     rpc_name = "invalid_params"
 
 
+class MethodUnavailableError(OuroborosError):
+    """The method does not exist, or not on this door."""
+
+    exit_code = 2
+    rpc_code = -32601
+    rpc_name = "method_not_found"
+
+
 # --- configuration ------------------------------------------------------------------------------
 
 

@@ -28,8 +28,19 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """Root of results that are not nouns of the model."""
 
 
-class Request(msgspec.Struct, Generic[R], frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Root of all parameters. Subclasses set `method`, `result`, `role`, `mutates`."""
+class Request(
+    msgspec.Struct,
+    Generic[R],
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+):
+    """Root of all parameters. Subclasses set `method`, `result`, `role`, `mutates`.
+
+    Defaults are left out when a client sends: the engine refuses fields that it does not know, so
+    a newer client must not send a newer field that it does not use.
+    """
 
     method: ClassVar[str]
     result: ClassVar[Any]
@@ -43,6 +54,31 @@ class Ok(Result, frozen=True, kw_only=True):
     """Done; `seq` is the ledger sequence at which the effect is visible."""
 
     seq: int
+
+
+# --- errors -------------------------------------------------------------------------------------
+
+
+class ErrorData(Result, frozen=True, kw_only=True, omit_defaults=True):
+    """`error.data`: a stable name for programs, and the next step for people.
+
+    `type` is the class of `ouroboros.errors` that was raised, so that a Python client raises the
+    same leaf. `incident` names an entry of the engine's log where the fault is ours; nothing else
+    about such a fault leaves the engine.
+    """
+
+    name: str
+    hint: str = ""
+    type: str = ""
+    incident: str = ""
+
+
+class ErrorObject(Result, frozen=True, kw_only=True, omit_defaults=True):
+    """`error` of a response, as JSON-RPC 2.0 wants it."""
+
+    code: int
+    message: str
+    data: ErrorData | None = None
 
 
 # --- rpc and system -----------------------------------------------------------------------------
@@ -212,7 +248,7 @@ class CandidatePage(Result, frozen=True, kw_only=True):
 
 
 class CandidateList(Request[CandidatePage], frozen=True, kw_only=True):
-    """Page through candidates, newest first; empty `phases` means all."""
+    """Page through candidates, newest first; empty `phases` means all. `limit`: 1 to 500."""
 
     method = "candidate.list"
     result = CandidatePage
@@ -255,7 +291,10 @@ class LogResult(Result, frozen=True, kw_only=True):
 
 
 class CandidateLog(Request[LogResult], frozen=True, kw_only=True):
-    """Return the captured output of one check (`tests`, `benchmark:NAME`, ...)."""
+    """Return the captured output of one check (`tests`, `benchmark:NAME`, ...).
+
+    At most its last 256 Ki characters.
+    """
 
     method = "candidate.log"
     result = LogResult
@@ -326,7 +365,10 @@ class CandidateCancel(Request[Ok], frozen=True, kw_only=True):
 
 
 class CandidateWait(Request[Candidate], frozen=True, kw_only=True):
-    """Return once the candidate stands in one of `until` (phases; empty: final or held)."""
+    """Return once the candidate stands in one of `until` (phases; empty: final or held).
+
+    `timeout_s` is at most 3600; error `timeout` when it ends first.
+    """
 
     method = "candidate.wait"
     result = Candidate
@@ -374,7 +416,11 @@ class GovernorExplain(Request[Explanation], frozen=True, kw_only=True):
 
 
 class ConfigResult(Result, frozen=True, kw_only=True):
-    """The configuration in force: its hash, the file's text, and the effective values."""
+    """The configuration in force: its hash, the file's text, and the effective values.
+
+    `values` holds every option with the value in force. Durations and sizes are written as in the
+    file (`"90s"`, `"512MiB"`), so that a value can be pasted back.
+    """
 
     hash: str
     text: str
@@ -399,7 +445,11 @@ class LedgerHead(Request[Head], frozen=True, kw_only=True):
 
 
 class LedgerRow(Result, frozen=True, kw_only=True):
-    """An entry for people: `event` is the stored event, `text` one safe line about it."""
+    """An entry for people: `text` is one line about it, made safe for terminals.
+
+    `kind` is the event's tag; `candidate` names the one that it is about (several, where a
+    rollback undid several, joined by commas), or is empty.
+    """
 
     seq: int
     ts: int
@@ -418,7 +468,10 @@ class LedgerPage(Result, frozen=True, kw_only=True):
 
 
 class LedgerList(Request[LedgerPage], frozen=True, kw_only=True):
-    """Page through the ledger, newest first, from below `before` (0: the end)."""
+    """Page through the ledger, newest first, from below `before` (0: the end).
+
+    `limit`: 1 to 1000. `kind` and `candidate` filter; empty means all.
+    """
 
     method = "ledger.list"
     result = LedgerPage
@@ -473,7 +526,12 @@ class SubscribeResult(Result, frozen=True, kw_only=True):
 
 
 class EventsSubscribe(Request[SubscribeResult], frozen=True, kw_only=True):
-    """Receive `event` notifications (WebSocket only). `from_seq`: replay everything after it."""
+    """Receive `event` notifications (WebSocket only). `from_seq`: replay everything after it.
+
+    Topics are shell-style patterns (`candidate.*`). With `epoch`, the subscription is refused
+    (`cursor_expired`) where the ledger is another one than the cursor's. The connection is closed
+    with code 1013 where its reader falls too far behind: connect again and resume by `from_seq`.
+    """
 
     method = "events.subscribe"
     result = SubscribeResult
@@ -491,7 +549,10 @@ class EventsUnsubscribe(Request[Ok], frozen=True, kw_only=True):
 
 
 class EventItem(Result, frozen=True, kw_only=True):
-    """One durable event. `entry` is the stored entry (see `ouroboros.model.entry`)."""
+    """One durable event. `entry` is the stored entry (see `ouroboros.model.entry`).
+
+    `hash` is the hash of its stored bytes; who wants to verify it asks `ledger.get` for them.
+    """
 
     seq: int
     topic: str
@@ -508,7 +569,10 @@ class EventPage(Result, frozen=True, kw_only=True):
 
 
 class EventsList(Request[EventPage], frozen=True, kw_only=True):
-    """Long-poll durable events after `from_seq`, for at most `wait_s` seconds."""
+    """Long-poll durable events after `from_seq`, for at most `wait_s` (0 to 60) seconds.
+
+    Returns at once where there are some; `limit`: 1 to 1000.
+    """
 
     method = "events.list"
     result = EventPage

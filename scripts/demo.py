@@ -36,7 +36,7 @@ READY_S = 30.0
 BUDGET_S = 210.0
 """Time for the engine's own search; what comes after (rollback, verification) takes seconds."""
 
-BAD_TITLE = "skip the work on long input (a plausible mistake)"
+BAD_TITLE = "sort in place instead of copying the list"
 
 
 @dataclass
@@ -148,7 +148,7 @@ def _prepare(options: Options) -> Demo:
 
 
 def _example(root: Path) -> Path:
-    return root / "examples" / "textkit"
+    return root / "examples" / "hitlog"
 
 
 def _git(demo: Demo, *arguments: str) -> str:
@@ -181,6 +181,7 @@ def _configure(demo: Demo, python: Path) -> None:
     if "[environment]" not in text:
         text += "\n[environment]\n"
     text = text.replace("[environment]", f'[environment]\npython = "{python}"', 1)
+    text = text.replace("[engine]", '[engine]\nwatch_after = "2s"', 1)
     file.write_text(text)
 
 
@@ -315,10 +316,10 @@ async def _drive(demo: Demo) -> int:
 
 
 async def _submit_bad(demo: Demo, client: Client) -> None:
-    """Propose a change that looks fast and is wrong, as a careless colleague would."""
+    """Propose a change that looks faster and is wrong, as a colleague in a hurry would."""
     diff = demo.options.root / "examples" / "bad-idea.diff"
     done = await client.call(
-        wire.CandidateSubmit(diff=diff.read_text(), title=BAD_TITLE, rationale="fewer loops")
+        wire.CandidateSubmit(diff=diff.read_text(), title=BAD_TITLE, rationale="saves one copy per call")
     )
     demo.say(f"{done.id}: submitted over RPC: {BAD_TITLE}")
 
@@ -408,7 +409,7 @@ async def _report(demo: Demo, client: Client, *, rolled_back: bool) -> int:
     refused = [c for c in every if c.phase is Phase.REJECTED]
     errored = [c for c in every if c.phase is Phase.ERRORED]
     print("\n--- report " + "-" * 61)
-    print(f"target     {demo.options.package or 'examples/textkit'} in {demo.target}")
+    print(f"target     {demo.options.package or 'examples/hitlog'} in {demo.target}")
     print(f"candidates {len(every)}: {len(promoted)} promoted, {len(refused)} rejected, "
           f"{len(errored)} errored")  # fmt: skip
     for c in promoted:

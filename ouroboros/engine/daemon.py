@@ -106,6 +106,7 @@ class Engine:
         await asyncio.to_thread(recovery.sweep, core.deps.cache)
         await core.recorder.load()
         await recovery.adopt_or_check(core, branch)
+        await core.git(core.deps.repository.clear_left_over_locks)
         recovered = await recovery.requeue_interrupted(core)
         await self._record_config()
         started = ev.EngineStarted(

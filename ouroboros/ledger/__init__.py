@@ -1,0 +1,1 @@
+"""The append-only record: `chain` (pure), `store` (SQLite), `evidence` (files by content)."""

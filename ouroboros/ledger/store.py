@@ -1,0 +1,372 @@
+"""The ledger on disk: one SQLite file, append-only, on disk before `append` returns.
+
+WAL with `synchronous=FULL`: each commit is one fsync of the write-ahead log. A kill -9 loses
+nothing that was acknowledged; it may leave an entry that was written and not acknowledged, which
+is why each append carries an idempotency key (`idem`): the same key again returns the first entry.
+
+One `Store` is used by one thread at a time (the engine serialises); any number of processes may
+read along with `read_only=True`. The last entry is read anew inside each write transaction, so a
+second writer could not fork the chain; it would only have to wait, and after `BUSY_MS` be told so.
+
+After an I/O error other than a full disk the store refuses further appends until it is opened
+again: after a failed fsync nobody knows what the page cache still holds.
+"""
+
+import contextlib
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, Self
+
+import msgspec
+
+from ouroboros.errors import LedgerCorruptError, LedgerError, Misuse
+from ouroboros.ledger import chain, files, schema
+from ouroboros.ledger.chain import Flaw, Report, Row, Verifier
+from ouroboros.model.entry import GENESIS, SCHEMA, Entry, Envelope, Head, Stored
+from ouroboros.model.events import AlertRaised, AnyEvent, CandidateEvent, RollbackStarted
+from ouroboros.model.events import RolledBack as RolledBackEvent
+
+_BATCH = 512
+_COLUMNS = ("ts", "kind", "actor", "idem")
+
+
+class Sealed(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry whose event is still bytes, with the hash of its stored bytes."""
+
+    hash: str
+    kind: str
+    envelope: Envelope
+
+
+class _Query(NamedTuple):
+    """A filter; `page` and `entries` differ only in direction."""
+
+    kind: str | None
+    candidate: str | None
+
+    def select(self, columns: str, bound: str, order: str) -> str:
+        source, extra = "entries e", ""
+        if self.candidate is not None:
+            source = "touched t JOIN entries e ON e.seq = t.seq"
+            extra = " AND t.candidate = :candidate"
+        if self.kind is not None:
+            extra += " AND e.kind = :kind"
+        # The table whose key leads the query must also bear bound and order.
+        key = "e.seq" if self.candidate is None else "t.seq"
+        return (
+            f"SELECT {columns} FROM {source} WHERE {key} {bound} :bound{extra} "  # noqa: S608 - constants only
+            f"ORDER BY {key} {order} LIMIT :limit"
+        )
+
+
+class Store:
+    """One ledger file, open."""
+
+    def __init__(self, db: sqlite3.Connection, path: Path, *, read_only: bool) -> None:
+        self._db = db
+        self._path = path
+        self._read_only = read_only
+        self._broken = ""
+
+    @classmethod
+    def open(cls, path: Path, *, read_only: bool = False) -> Self:
+        """Open a ledger; unless `read_only`, make it first if there is none (mode 0600).
+
+        Raises:
+            LedgerError: no ledger, not one of this version, locked, or not accessible.
+            LedgerFullError: there is no space to make it.
+            LedgerCorruptError: the file is damaged.
+        """
+        with files.translated(path):
+            if not read_only:
+                files.make_file(path)
+            elif not path.exists():
+                raise LedgerError(
+                    f"There is no ledger at {path}.", hint="Start the engine once to make one."
+                )
+            db = files.connect(path, read_only=read_only)
+            try:
+                if not read_only:
+                    files.configure(db)
+                    if schema.is_empty(db):
+                        schema.create(db)
+                schema.check(db, str(path))
+            except BaseException:
+                db.close()
+                raise
+        return cls(db, path, read_only=read_only)
+
+    def close(self) -> None:
+        """Close the file; the last writer to close also empties the write-ahead log."""
+        with files.translated(self._path):
+            self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- writing --------------------------------------------------------------------------------
+
+    def append(self, event: AnyEvent, *, actor: str, ts: int, idem: str) -> Stored:
+        """Write one event and return its entry once it is on disk.
+
+        The same `idem` with the same event returns the entry that was written first.
+
+        Raises:
+            LedgerFullError: no space; nothing was appended.
+            LedgerError: `idem` was used for another event, the file is locked, or cannot be
+                written; nothing was appended.
+        """
+        if self._read_only:
+            raise Misuse("append on a ledger that was opened read-only")
+        if self._broken:
+            raise LedgerError(
+                f"{self._path} failed earlier ({self._broken}) and takes no more entries.",
+                hint="Check the disk, then restart the engine.",
+            )
+        with self._transaction():
+            first = self._by_idem(idem)
+            if first is not None:
+                return _same(first, event, idem)
+            head = self._head()
+            entry = Entry(
+                v=SCHEMA,
+                seq=head.size + 1,
+                ts=ts,
+                actor=actor,
+                idem=idem,
+                prev=head.hash,
+                event=event,
+            )
+            data = chain.encode(entry)
+            stored = Stored(hash=chain.hash_of(data), entry=entry)
+            self._insert(stored, data)
+        return stored
+
+    def _insert(self, stored: Stored, data: bytes) -> None:
+        entry = stored.entry
+        self._db.execute(
+            "INSERT INTO entries (seq, ts, kind, actor, idem, bytes, hash) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (entry.seq, entry.ts, entry.event.kind, entry.actor, entry.idem, data, stored.hash),
+        )
+        self._db.executemany(
+            "INSERT INTO touched (candidate, seq) VALUES (?, ?)",
+            [(name, entry.seq) for name in dict.fromkeys(touched_by(entry.event))],
+        )
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Commit what the block does, or roll all of it back."""
+        with files.translated(self._path):
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                yield
+                self._db.execute("COMMIT")
+            except BaseException as error:
+                if isinstance(error, sqlite3.Error) and files.is_broken(error, self._path):
+                    self._broken = str(error)
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    # --- reading --------------------------------------------------------------------------------
+
+    def head(self) -> Head:
+        """Return the number of entries and the hash of the last."""
+        with files.translated(self._path):
+            return self._head()
+
+    def _head(self) -> Head:
+        row = self._db.execute("SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1").fetchone()
+        return Head(size=row[0], hash=row[1]) if row else Head(size=0, hash=GENESIS)
+
+    def _by_idem(self, idem: str) -> Row | None:
+        row = self._db.execute(
+            "SELECT seq, bytes, hash FROM entries WHERE idem = ?", (idem,)
+        ).fetchone()
+        return Row(*row) if row else None
+
+    def find(self, idem: str) -> Stored | None:
+        """Return the entry that was written under an idempotency key, if there is one."""
+        with files.translated(self._path):
+            row = self._by_idem(idem)
+        return _stored(row) if row else None
+
+    def entries(
+        self,
+        after: int = 0,
+        limit: int | None = None,
+        kind: str | None = None,
+        candidate: str | None = None,
+    ) -> Iterator[Stored]:
+        """Yield entries in order, from the one after `after`.
+
+        Raises:
+            LedgerError: an entry of a kind that this version does not know; `envelopes` reads it.
+        """
+        for row in self._rows(after, limit, _Query(kind, candidate)):
+            yield _stored(row)
+
+    def envelopes(
+        self,
+        after: int = 0,
+        limit: int | None = None,
+        kind: str | None = None,
+        candidate: str | None = None,
+    ) -> Iterator[Sealed]:
+        """Yield entries in order, their events undecoded: works for kinds that are not known."""
+        for row in self._rows(after, limit, _Query(kind, candidate)):
+            envelope = chain.open_envelope(row.data)
+            yield Sealed(hash=row.hash, kind=chain.kind_of(envelope), envelope=envelope)
+
+    def page(
+        self,
+        *,
+        before: int | None = None,
+        limit: int = 50,
+        kind: str | None = None,
+        candidate: str | None = None,
+    ) -> tuple[Stored, ...]:
+        """Return entries newest first, from the one before `before` (None: from the newest)."""
+        query = _Query(kind, candidate).select("e.seq, e.bytes, e.hash", "<", "DESC")
+        bound = before if before is not None else (1 << 63) - 1
+        values = {"bound": bound, "limit": limit, "kind": kind, "candidate": candidate}
+        with files.translated(self._path):
+            rows = self._db.execute(query, values).fetchall()
+        return tuple(_stored(Row(*row)) for row in rows)
+
+    def raw(self, after: int = 0) -> Iterator[Row]:
+        """Yield the stored rows, exact bytes, from the one after `after`."""
+        return self._rows(after, None, _Query(None, None))
+
+    def _rows(self, after: int, limit: int | None, query: _Query) -> Iterator[Row]:
+        """Read in batches: a cursor left open would keep the write-ahead log from shrinking."""
+        statement = query.select("e.seq, e.bytes, e.hash", ">", "ASC")
+        left = limit
+        while left is None or left > 0:
+            size = _BATCH if left is None else min(_BATCH, left)
+            values = {
+                "bound": after,
+                "limit": size,
+                "kind": query.kind,
+                "candidate": query.candidate,
+            }
+            with files.translated(self._path):
+                batch = self._db.execute(statement, values).fetchall()
+            yield from (Row(*row) for row in batch)
+            if len(batch) < size:
+                return
+            after = batch[-1][0]
+            left = None if left is None else left - len(batch)
+
+    # --- verifying, exporting -------------------------------------------------------------------
+
+    def verify(
+        self,
+        progress: Callable[[int, int], None] | None = None,
+        *,
+        start: Head | None = None,
+    ) -> Report:
+        """Verify the chain, and that the look-up columns say what the bytes say.
+
+        Memory stays flat. Damage of the file itself ends the report, it does not raise.
+
+        Args:
+            progress: called with entries done and in all, now and then.
+            start: a head that is trusted; only what comes after it is read.
+        """
+        verifier = Verifier(start)
+        try:
+            total = self.head().size
+            self._verify(verifier, progress, total)
+        except LedgerError as error:
+            verifier.fail(verifier.head.size + 1, Flaw.UNREADABLE, f"{error.message}")
+        return verifier.report()
+
+    def _verify(
+        self, verifier: Verifier, progress: Callable[[int, int], None] | None, total: int
+    ) -> None:
+        good = True
+        while good:
+            batch = self._verification_batch(verifier.head.size)
+            good = bool(batch) and all(_verify_row(verifier, row) for row in batch)
+            if progress:
+                done = verifier.head.size
+                progress(done, max(total, done))
+
+    def _verification_batch(self, after: int) -> list[tuple[object, ...]]:
+        # BLOBs throughout: text that is no UTF-8 would make the driver raise.
+        with files.translated(self._path):
+            return self._db.execute(
+                "SELECT seq, CAST(bytes AS BLOB), CAST(hash AS BLOB), ts, CAST(kind AS BLOB), "
+                "CAST(actor AS BLOB), CAST(idem AS BLOB) FROM entries WHERE seq > ? "
+                "ORDER BY seq LIMIT ?",
+                (after, _BATCH),
+            ).fetchall()
+
+    def export_jsonl(self, file: BinaryIO) -> int:
+        """Write one line per entry with its exact bytes; return how many.
+
+        A line is `{"seq": N, "hash": "...", "entry": <the stored bytes>}`; to check one, hash
+        the text after `"entry":` up to the closing brace of the line.
+
+        Raises:
+            LedgerCorruptError: an entry that does not fit on a line, so was not written by us.
+        """
+        count = 0
+        for row in self.raw():
+            if b"\n" in row.data:
+                raise LedgerCorruptError(
+                    f"Entry {row.seq} cannot be exported: it was altered.",
+                    hint="Run 'ouroboros ledger verify'.",
+                )
+            file.write(b'{"seq":%d,"hash":"%s","entry":' % (row.seq, str(row.hash).encode()))
+            file.write(row.data + b"}\n")
+            count += 1
+        return count
+
+
+def touched_by(event: AnyEvent) -> tuple[str, ...]:
+    """Return the candidates under which an event is found again."""
+    if isinstance(event, CandidateEvent | RollbackStarted | RolledBackEvent):
+        return event.candidates
+    if isinstance(event, AlertRaised) and event.candidate:
+        return (event.candidate,)
+    return ()
+
+
+def _verify_row(verifier: Verifier, row: tuple[object, ...]) -> bool:
+    """Verify one row with its look-up columns; tell whether it is good."""
+    seq, data, name, *columns = row
+    before = verifier.head
+    text = name.decode("utf-8", "replace") if isinstance(name, bytes) else name
+    envelope = verifier.feed((seq, data, text))
+    if envelope is None:
+        return False
+    texts = (chain.kind_of(envelope), envelope.actor, envelope.idem)
+    said = [envelope.ts, *(text.encode("utf-8", "surrogatepass") for text in texts)]
+    for column, found, expected in zip(_COLUMNS, columns, said, strict=True):
+        if found != expected:
+            what = f"its column '{column}' holds {found!r}, its bytes say {expected!r}"
+            verifier.take_back(envelope.seq, before, Flaw.WRONG_INDEX, what)
+            return False
+    return True
+
+
+def _same(first: Row, event: AnyEvent, idem: str) -> Stored:
+    stored = _stored(first)
+    if stored.entry.event != event:
+        raise LedgerError(
+            f"The key {idem!r} was used for entry {first.seq} ({stored.entry.event.kind}), which "
+            f"is another event than this {event.kind}; nothing was appended.",
+            hint="Look at that entry first; a retry must repeat the same event.",
+        )
+    return stored
+
+
+def _stored(row: Row) -> Stored:
+    return Stored(hash=row.hash, entry=chain.decode(row.data))

@@ -1,0 +1,229 @@
+"""Building commits from objects: candidates, promotions, rollbacks. No work tree is touched.
+
+A candidate is `git apply --cached` on a temporary index, written as a tree and a commit: some ten
+times cheaper than a work tree, and nothing of it can be seen by the user until it is promoted.
+
+The commit of a candidate carries the time of its base, not of now: the same diff on the same base
+is the same commit, so that building again after a crash changes nothing.
+
+Refs keep the objects alive: `refs/ouroboros/candidates/NAME` is the candidate,
+`refs/ouroboros/checkpoints/NAME` the commit to which a rollback returns. Both are set in one
+transaction; there is never one without the other.
+"""
+
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from ouroboros.errors import MachineError, Misuse, PatchConflictError, PatchError
+from ouroboros.model.text import safe_line, safe_text
+from ouroboros.vcs import objects, paths
+from ouroboros.vcs.merge import merge
+from ouroboros.vcs.runner import Git
+from ouroboros.vcs.values import Built, CandidateRef, Reverted
+
+CANDIDATES = "refs/ouroboros/candidates/"
+CHECKPOINTS = "refs/ouroboros/checkpoints/"
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+
+
+@contextmanager
+def scratch(git: Git) -> Iterator[tuple[Git, Path]]:
+    """Hand out git with a fresh index and an empty work tree, and the folder they are in."""
+    try:
+        temporary = tempfile.TemporaryDirectory(prefix="ouroboros-")
+    except OSError as error:
+        raise MachineError(
+            f"No temporary folder can be made: {error.strerror}.",
+            hint="Free space in the temporary folder, or name another one in TMPDIR.",
+        ) from error
+    with temporary as name:
+        folder = Path(name)
+        empty = folder / "tree"
+        empty.mkdir()
+        yield git.at(index=folder / "index", work_tree=empty), folder
+
+
+def build(git: Git, *, name: str, base: str, diff: str, message: str) -> Built:
+    """Apply a diff on `base` and keep the outcome as candidate `name`.
+
+    Raises:
+        PatchError: the diff is empty, does not apply, changes nothing, or names a path that is
+            no UTF-8.
+        TargetError: there is no such base.
+    """
+    _check_name(name)
+    if not diff.strip():
+        raise PatchError("The diff is empty.", hint="Propose a change.")
+    start = objects.commit(git, base)
+    with scratch(git) as (indexed, _):
+        indexed.run("read-tree", start.tree)
+        _apply(indexed, diff, base)
+        tree = indexed.run("write-tree").line
+    if tree == start.tree:
+        raise PatchError(f"The diff changes nothing on {base[:12]}.", hint="Propose a change.")
+    return _keep(git, name=name, base=start, tree=tree, message=message)
+
+
+def rebase(git: Git, *, name: str, commit: str, onto: str, message: str) -> Built:
+    """Bring the change of a candidate onto another commit, under the same name.
+
+    Raises:
+        PatchConflictError: both sides changed the same lines; names the paths.
+        PatchError: the change is already there.
+    """
+    _check_name(name)
+    candidate, target = objects.commit(git, commit), objects.commit(git, onto)
+    if len(candidate.parents) != 1:
+        raise Misuse(f"{commit} is no candidate: it has {len(candidate.parents)} parents")
+    with scratch(git) as (indexed, folder):
+        merged = merge(indexed, folder, base=candidate.parents[0], ours=onto, theirs=commit)
+    if merged.conflicts:
+        raise PatchConflictError(
+            f"The change of {commit[:12]} conflicts with what {onto[:12]} made of "
+            f"{safe_line(paths.listing(list(merged.conflicts)), limit=1000)}.",
+            hint="Propose it again on the new head.",
+        )
+    if merged.tree == target.tree:
+        raise PatchError(f"{onto[:12]} already contains the change of {commit[:12]}.")
+    return _keep(git, name=name, base=target, tree=merged.tree, message=message)
+
+
+def revert(git: Git, *, onto: str, commits: Sequence[str], message: str, ts: int) -> Reverted:
+    """Make a commit on `onto` that undoes `commits`, given newest first.
+
+    Raises:
+        PatchConflictError: later changes stand on what would be undone; names paths and commit.
+        PatchError: there is nothing to undo.
+    """
+    head = objects.commit(git, onto)
+    tree = head.tree
+    with scratch(git) as (indexed, folder):
+        for name in commits:
+            undone = objects.commit(git, name)
+            if not undone.parents:
+                raise PatchError(f"{name[:12]} is the first commit; it cannot be undone.")
+            merged = merge(indexed, folder, base=undone.tree, ours=tree, theirs=undone.parents[0])
+            if merged.conflicts:
+                raise PatchConflictError(
+                    f"Undoing {name[:12]} conflicts with later changes of "
+                    f"{safe_line(paths.listing(list(merged.conflicts)), limit=1000)}.",
+                    hint="Roll back the later changes too, or edit these files by hand.",
+                )
+            tree = merged.tree
+    if tree == head.tree:
+        raise PatchError(f"There is nothing to undo: {onto[:12]} has none of these changes.")
+    commit = commit_tree(git, tree=tree, parent=onto, message=message, seconds=ts // 10**9)
+    return Reverted(commit=commit, tree=tree, files=objects.changes(git, onto, commit))
+
+
+def commit_tree(git: Git, *, tree: str, parent: str, message: str, seconds: int) -> str:
+    """Write a commit object and return its id; no ref moves."""
+    date = f"@{seconds} +0000"
+    output = git.run(
+        "commit-tree",
+        "-p",
+        parent,
+        "-F",
+        "-",
+        tree,
+        stdin=message.replace("\0", "\N{SYMBOL FOR NULL}").encode("utf-8", "replace") or b"\n",
+        extra={"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date},
+    )
+    return output.line
+
+
+def list_refs(git: Git) -> tuple[CandidateRef, ...]:
+    """Return the refs of all candidates, by name."""
+    output = git.run(
+        "for-each-ref", "--format=%(refname) %(objectname)", CANDIDATES, CHECKPOINTS
+    ).line
+    found: dict[str, dict[str, str]] = {}
+    for line in filter(None, output.split("\n")):
+        ref, _, commit = line.partition(" ")
+        prefix = CANDIDATES if ref.startswith(CANDIDATES) else CHECKPOINTS
+        found.setdefault(ref.removeprefix(prefix), {})[prefix] = commit
+    return tuple(
+        CandidateRef(
+            name=name, commit=refs.get(CANDIDATES, ""), checkpoint=refs.get(CHECKPOINTS, "")
+        )
+        for name, refs in sorted(found.items())
+    )
+
+
+def delete_refs(git: Git, names: Sequence[str]) -> None:
+    """Delete the refs of candidates, all or none; names without refs are passed over."""
+    wanted = set(names)
+    lines = []
+    for entry in list_refs(git):
+        if entry.name in wanted:
+            both = ((CANDIDATES, entry.commit), (CHECKPOINTS, entry.checkpoint))
+            lines += [f"delete {prefix}{entry.name}\0{at}\0" for prefix, at in both if at]
+    if lines:
+        git.run("update-ref", "--stdin", "-z", stdin="".join(lines).encode())
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise Misuse(f"a candidate's name is made of letters, digits, '_' and '-', got {name!r}")
+
+
+def _apply(git: Git, diff: str, base: str) -> None:
+    try:
+        patch = diff.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise PatchError(f"The diff is no text: {error.reason} at {error.start}.") from None
+    if not patch.endswith(b"\n"):
+        patch += b"\n"
+    output = git.run(
+        "apply",
+        "--cached",
+        "--whitespace=nowarn",
+        "--no-ignore-whitespace",
+        "-",
+        stdin=patch,
+        ok=(0, 1, 128),
+    )
+    if output.status:
+        raise PatchError(
+            f"The diff does not apply on {base[:12]}: {safe_text(output.err.strip(), limit=600)}.",
+            hint="Make it against exactly this commit, as 'git diff' writes it.",
+        )
+
+
+def _keep(git: Git, *, name: str, base: objects.Commit, tree: str, message: str) -> Built:
+    files = objects.counted(git, base.tree, tree)
+    odd = [path for path in files if not _is_text(path)]
+    if odd:
+        raise PatchError(
+            f"The diff names paths that are not UTF-8: {paths.listing(odd)}.",
+            hint="Leave these files alone.",
+        )
+    commit = commit_tree(git, tree=tree, parent=base.id, message=message, seconds=base.time)
+    lines = [
+        "start\0",
+        f"update {CANDIDATES}{name}\0{commit}\0\0",
+        f"update {CHECKPOINTS}{name}\0{base.id}\0\0",
+        "prepare\0",
+        "commit\0",
+    ]
+    git.run("update-ref", "--stdin", "-z", stdin="".join(lines).encode())
+    return Built(
+        commit=commit,
+        tree=tree,
+        base=base.id,
+        ref=CANDIDATES + name,
+        checkpoint=CHECKPOINTS + name,
+        files=tuple(files.values()),
+    )
+
+
+def _is_text(path: bytes) -> bool:
+    try:
+        path.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True

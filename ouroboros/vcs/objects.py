@@ -1,0 +1,188 @@
+"""Reading commits: differences, files, contents. Nothing here writes.
+
+Renames are never followed: a rename is a deletion and an addition, because the screen must see the
+path that goes away (a protected test that is "renamed" is a protected test that is deleted).
+"""
+
+import re
+from typing import NamedTuple
+
+from ouroboros.errors import GitError, TargetError
+from ouroboros.model.proposal import FileChange, FileStatus
+from ouroboros.vcs import paths
+from ouroboros.vcs.runner import Git
+from ouroboros.vcs.values import FileMode
+
+NOTHING = "000000"
+"""The mode of a side on which the path does not exist."""
+REGULAR = frozenset({"100644", "100755"})
+
+_DIFF = ("diff-tree", "-r", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-color")
+_ID = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
+_STATUS = {"A": FileStatus.ADDED, "D": FileStatus.DELETED}
+
+
+class Change(NamedTuple):
+    """One path of a raw diff: mode and object on both sides."""
+
+    old_mode: str
+    new_mode: str
+    old_id: str
+    new_id: str
+    status: str
+
+
+class Leaf(NamedTuple):
+    """One file, link or submodule of a tree."""
+
+    mode: str
+    id: str
+    path: bytes
+
+
+class Commit(NamedTuple):
+    """The facts of a commit that this room needs. `time` is in seconds."""
+
+    id: str
+    tree: str
+    parents: tuple[str, ...]
+    time: int
+
+
+def commit(git: Git, name: str) -> Commit:
+    """Read one commit by its full id.
+
+    Raises:
+        TargetError: there is no such commit.
+    """
+    if not _ID.fullmatch(name):
+        raise TargetError(f"Expected the full id of a commit, got {name!r}.")
+    output = git.run("cat-file", "commit", name, ok=(0, 128))
+    if output.status:
+        raise TargetError(
+            f"There is no commit {name} in {git.directory}.",
+            hint="If history was rewritten and pruned, restore it from a copy of the repository.",
+        )
+    header = output.out.partition(b"\n\n")[0].decode("utf-8", "replace")
+    fields = [line.split(" ") for line in header.split("\n")]
+    when = next(f for f in fields if f[0] == "committer")[-2]
+    return Commit(
+        id=name,
+        tree=fields[0][1],
+        parents=tuple(f[1] for f in fields if f[0] == "parent"),
+        time=max(0, int(when)),
+    )
+
+
+def raw(git: Git, old: str, new: str) -> dict[bytes, Change]:
+    """Return what differs between two trees (or commits), path by path."""
+    output = git.run(*_DIFF, "-z", "--raw", "--no-abbrev", old, new)
+    tokens = iter(output.out.split(b"\0")[:-1])
+    return {next(tokens): _change(token) for token in tokens}
+
+
+def _change(token: bytes) -> Change:
+    old_mode, new_mode, old_id, new_id, status = token.decode("ascii").lstrip(":").split(" ")
+    return Change(old_mode, new_mode, old_id, new_id, status)
+
+
+def changes(git: Git, old: str, new: str) -> tuple[FileChange, ...]:
+    """Return the changed files with their line counts (-1: binary)."""
+    return tuple(counted(git, old, new).values())
+
+
+def counted(git: Git, old: str, new: str) -> dict[bytes, FileChange]:
+    """Return the changed files by path."""
+    output = git.run(*_DIFF, "-z", "--raw", "--numstat", "--no-abbrev", old, new)
+    statuses: dict[bytes, str] = {}
+    counts: dict[bytes, tuple[int, int]] = {}
+    tokens = iter(output.out.split(b"\0")[:-1])
+    for token in tokens:
+        if token.startswith(b":"):
+            statuses[next(tokens)] = _change(token).status
+            continue
+        added, removed, path = token.split(b"\t", 2)
+        before = counts.get(path, (0, 0))
+        counts[path] = (_sum(before[0], added), _sum(before[1], removed))
+    return {
+        path: FileChange(
+            path=paths.shown(path),
+            status=_STATUS.get(status[0], FileStatus.MODIFIED),
+            added=counts.get(path, (0, 0))[0],
+            removed=counts.get(path, (0, 0))[1],
+        )
+        for path, status in statuses.items()
+    }
+
+
+def _sum(before: int, count: bytes) -> int:
+    return -1 if count == b"-" or before < 0 else before + int(count)
+
+
+def modes(git: Git, old: str, new: str) -> tuple[FileMode, ...]:
+    """Return the file types on both sides of every changed path."""
+    return tuple(
+        FileMode(path=paths.shown(path), old=change.old_mode, new=change.new_mode)
+        for path, change in raw(git, old, new).items()
+    )
+
+
+def diff(git: Git, old: str, new: str) -> str:
+    """Return the whole unified diff; bytes that are no UTF-8 become U+FFFD."""
+    output = git.run(*_DIFF, "-p", "--full-index", old, new)
+    return output.out.decode("utf-8", "replace")
+
+
+def leaves(git: Git, tree: str) -> list[Leaf]:
+    """Return every file, link and submodule of a tree."""
+    found = []
+    for record in git.run("ls-tree", "-r", "-z", "--full-tree", tree).out.split(b"\0")[:-1]:
+        meta, _, path = record.partition(b"\t")
+        mode, _, name = meta.decode("ascii").split(" ")
+        found.append(Leaf(mode, name, path))
+    return found
+
+
+def read_file(git: Git, tree: str, path: str) -> bytes | None:
+    """Return the contents of one file (of a link: its target); None where there is no such file."""
+    if not path or "\0" in path:
+        return None
+    wanted = paths.encode(path)
+    found = git.run("ls-tree", "-z", "--full-tree", tree, "--", paths.argument(wanted)).out
+    for record in found.split(b"\0")[:-1]:
+        meta, _, name = record.partition(b"\t")
+        _, kind, blob = meta.decode("ascii").split(" ")
+        if name == wanted and kind == "blob":
+            return git.run("cat-file", "blob", blob).out
+    return None
+
+
+def blobs(git: Git, ids: list[str]) -> dict[str, bytes]:
+    """Return the contents of a few blobs, read by one process."""
+    contents: dict[str, bytes] = {}
+    wanted = "".join(f"{name}\n" for name in dict.fromkeys(ids))
+    data = git.run("cat-file", "--batch", stdin=wanted.encode()).out
+    position = 0
+    while position < len(data):
+        end = data.index(b"\n", position)
+        name, kind, size = header(data[position:end])
+        if kind != "blob":
+            raise GitError(f"Object {name} is a {kind}, expected a blob.")
+        contents[name] = data[end + 1 : end + 1 + size]
+        position = end + 1 + size + 1
+    return contents
+
+
+def header(line: bytes) -> tuple[str, str, int]:
+    """Read a line of `git cat-file --batch`: object, type, size.
+
+    Raises:
+        GitError: the object is missing or damaged.
+    """
+    parts = line.decode("ascii", "replace").split(" ")
+    if len(parts) != 3:  # noqa: PLR2004 - name, type and size
+        raise GitError(
+            f"git cannot read an object: {' '.join(parts)}.",
+            hint="Run 'git fsck' in the repository; restore missing objects from a copy.",
+        )
+    return parts[0], parts[1], int(parts[2])

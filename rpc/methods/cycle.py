@@ -1,0 +1,22 @@
+"""`cycle.*`: passes of the loop."""
+
+from ouroboros.model.state import Cycle
+from rpc import wire
+from rpc.methods.checks import within
+from rpc.methods.registry import handles
+from rpc.methods.session import Session
+
+LIMIT = 500
+
+
+@handles(wire.CycleTrigger)
+async def trigger(session: Session, _request: wire.CycleTrigger) -> wire.CycleTriggerResult:
+    """Start a cycle now."""
+    return wire.CycleTriggerResult(cycle=await session.engine.trigger(actor=session.actor))
+
+
+@handles(wire.CycleList)
+async def list_(session: Session, request: wire.CycleList) -> tuple[Cycle, ...]:
+    """Return the newest cycles."""
+    within("limit", request.limit, 1, LIMIT)
+    return await session.engine.cycles(limit=request.limit)

@@ -1,0 +1,70 @@
+"""`ledger.*`: the record, read-only."""
+
+from ouroboros.model.describe import describe, subject
+from ouroboros.model.entry import Head, Stored
+from ouroboros.model.text import safe_line
+from rpc import wire
+from rpc.methods.checks import within
+from rpc.methods.registry import handles
+from rpc.methods.session import Session
+
+PAGE = 1000
+"""Most rows of one page."""
+
+
+@handles(wire.LedgerHead)
+async def head(session: Session, _request: wire.LedgerHead) -> Head:
+    """Return the ledger's end."""
+    return session.engine.ledger_head()
+
+
+@handles(wire.LedgerList)
+async def list_(session: Session, request: wire.LedgerList) -> wire.LedgerPage:
+    """Page through the ledger, newest first."""
+    within("limit", request.limit, 1, PAGE)
+    within("before", request.before, 0, 2**53)
+    stored = await session.engine.ledger_page(
+        before=request.before,
+        limit=request.limit,
+        kind=request.kind,
+        candidate=request.candidate,
+    )
+    full = len(stored) == request.limit
+    oldest = stored[-1].entry.seq if stored else 0
+    return wire.LedgerPage(
+        rows=tuple(row(s) for s in stored), next=oldest if full and oldest > 1 else 0
+    )
+
+
+def row(stored: Stored) -> wire.LedgerRow:
+    """Return an entry for people."""
+    entry = stored.entry
+    return wire.LedgerRow(
+        seq=entry.seq,
+        ts=entry.ts,
+        kind=entry.event.kind,
+        actor=safe_line(entry.actor, limit=80),
+        candidate=subject(entry.event),
+        hash=stored.hash,
+        text=describe(entry.event),
+    )
+
+
+@handles(wire.LedgerGet)
+async def get(session: Session, request: wire.LedgerGet) -> wire.LedgerEntry:
+    """Return one entry with its exact bytes."""
+    stored, exact = await session.engine.ledger_entry(request.seq)
+    return wire.LedgerEntry(seq=stored.entry.seq, hash=stored.hash, bytes=exact.decode())
+
+
+@handles(wire.LedgerVerify)
+async def verify(session: Session, _request: wire.LedgerVerify) -> wire.VerifyResult:
+    """Verify the whole chain."""
+    report = await session.engine.ledger_verify(None)
+    return wire.VerifyResult(
+        ok=report.ok,
+        entries=report.entries,
+        head=report.head,
+        first_bad=report.first_bad,
+        problem=report.problem,
+    )

@@ -1,0 +1,37 @@
+"""`version.*`: promoted states, and the way back to them."""
+
+from msgspec.structs import replace
+
+from ouroboros.model.snapshot import RollbackPreview
+from ouroboros.model.state import Version
+from ouroboros.model.text import safe_text
+from rpc import wire
+from rpc.methods.registry import handles
+from rpc.methods.session import Session
+
+PREVIEW = 256 << 10
+"""Most characters of a preview's diff."""
+
+
+@handles(wire.VersionList)
+async def list_(session: Session, _request: wire.VersionList) -> tuple[Version, ...]:
+    """Return all versions, oldest first."""
+    return session.engine.state.versions
+
+
+@handles(wire.VersionPreview)
+async def preview(session: Session, request: wire.VersionPreview) -> RollbackPreview:
+    """Compute a rollback without doing it; the diff is made safe for terminals."""
+    computed = await session.engine.rollback_preview(request.to)
+    return replace(computed, diff=safe_text(computed.diff, limit=PREVIEW))
+
+
+@handles(wire.VersionRollback)
+async def rollback(session: Session, request: wire.VersionRollback) -> Version:
+    """Roll back by a new commit."""
+    return await session.engine.rollback(
+        request.to,
+        actor=session.actor,
+        reason=request.reason,
+        expect_head=request.expect_head,
+    )

@@ -1,0 +1,71 @@
+"""Notifications as bytes, encoded once for all subscribers.
+
+Only the subscription's name differs between two subscribers of one event, so it stands first and
+everything after it is shared.
+"""
+
+from collections import OrderedDict
+
+import msgspec
+
+from ouroboros.engine.api import LossyEvent
+from ouroboros.model.entry import Stored
+from ouroboros.model.topics import topic_of
+from rpc import wire
+
+_KEPT_BYTES = 2 << 20
+_KEPT = 256
+
+
+def prefix(subscription: str) -> bytes:
+    """Return the subscriber's own part of a notification."""
+    name = msgspec.json.encode(subscription)
+    return b'{"jsonrpc":"2.0","method":"event","params":{"subscription":' + name + b","
+
+
+class Frame(msgspec.Struct, frozen=True, kw_only=True):
+    """The shared part, and its topic. `item` is kept so that the cache's key stays its own."""
+
+    topic: str
+    tail: bytes
+    item: Stored | LossyEvent
+
+
+class Frames:
+    """A small memory of the newest events' bytes."""
+
+    def __init__(self) -> None:
+        self._frames: OrderedDict[tuple[bool, int], Frame] = OrderedDict()
+        self._bytes = 0
+
+    def of(self, item: Stored | LossyEvent) -> Frame:
+        """Return the shared bytes of an event."""
+        key = (True, item.entry.seq) if isinstance(item, Stored) else (False, id(item))
+        frame = self._frames.get(key)
+        if frame is None:
+            frame = self._encode(item)
+            self._keep(key, frame)
+        return frame
+
+    def _encode(self, item: Stored | LossyEvent) -> Frame:
+        if isinstance(item, Stored):
+            notification = wire.Notification(
+                subscription="",
+                topic=topic_of(item.entry.event),
+                seq=item.entry.seq,
+                hash=item.hash,
+                entry=msgspec.Raw(msgspec.json.encode(item.entry)),
+            )
+        else:
+            raw = msgspec.Raw(msgspec.json.encode(item.data))
+            notification = wire.Notification(subscription="", topic=item.topic, data=raw)
+        params = msgspec.json.encode(notification)
+        tail = params[len(b'{"subscription":"",') :] + b"}"
+        return Frame(topic=notification.topic, tail=tail, item=item)
+
+    def _keep(self, key: tuple[bool, int], frame: Frame) -> None:
+        self._frames[key] = frame
+        self._bytes += len(frame.tail)
+        while len(self._frames) > _KEPT or self._bytes > _KEPT_BYTES:
+            _, old = self._frames.popitem(last=False)
+            self._bytes -= len(old.tail)
