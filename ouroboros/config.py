@@ -4,8 +4,8 @@ Every option has a default and a docstring; the JSON Schema for editors (`ourobo
 schema`) is generated from the same Structs. Durations are written `"90s"`, `"5m"`, `"1h"`
 (or a number of seconds), sizes `"512MiB"`, `"1GiB"` (or a number of bytes).
 
-The file is protected: it is always read from the baseline, and a candidate that touches it is
-refused by the screen. Unknown keys are errors: a misspelt threshold that is silently ignored is
+The file is the human's: the engine reads it from the work tree at its start and before each cycle,
+and it is protected, so that a candidate that touches it is refused by the screen. Unknown keys are errors: a misspelt threshold that is silently ignored is
 a governor that is silently off.
 """
 

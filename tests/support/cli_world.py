@@ -9,6 +9,7 @@ import importlib.util
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
 import threading
@@ -73,13 +74,18 @@ class Terminal:
     """A console script on a pseudo-terminal: what a person sees and types."""
 
     def __init__(
-        self, *arguments: str, cwd: Path, stdout_to: Path | None = None, **extra: str
+        self,
+        *arguments: str,
+        cwd: Path,
+        stdout_to: Path | None = None,
+        program: tuple[str, ...] = (str(SCRIPT),),
+        **extra: str,
     ) -> None:
         self._master, slave = pty.openpty()
         stdout = slave if stdout_to is None else os.open(stdout_to, os.O_WRONLY | os.O_CREAT)
         self.seen = ""
         self.process = subprocess.Popen(
-            [str(SCRIPT), *arguments],
+            [*program, *arguments],
             cwd=cwd,
             stdin=slave,
             stdout=stdout,
@@ -123,6 +129,10 @@ class Terminal:
         os.close(self._master)
         return self.process.returncode
 
+    def vanish(self) -> None:
+        """Hang up, as a dropped SSH connection does."""
+        os.close(self._master)
+
     def kill(self) -> None:
         if self.process.poll() is None:
             self.process.kill()
@@ -135,6 +145,7 @@ class Served:
     def __init__(self, socket: Path) -> None:
         self.socket = socket
         self.engine: Any = None
+        self.subscriptions = 0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -145,6 +156,14 @@ class Served:
     async def _make(self) -> None:
         self.engine = _wire_world().MemoryEngine()
         self.engine.seed()
+        subscribe = self.engine.subscribe
+
+        def counted(*, from_seq: int | None) -> Any:
+            made = subscribe(from_seq=from_seq)
+            self.subscriptions += 1
+            return made
+
+        self.engine.subscribe = counted
 
     def do(self, work: Callable[[], Any]) -> Any:
         """Run something in the engine's thread, and wait for it."""
@@ -171,6 +190,21 @@ class Served:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(WAIT_S)
         self._loop.close()
+
+
+def serve_alone(socket: str) -> None:
+    """Serve a `MemoryEngine` until SIGTERM, as a process of its own."""
+
+    async def serve() -> None:
+        engine = _wire_world().MemoryEngine()
+        engine.seed()
+        server = await Server.start(engine, socket=Path(socket))
+        stopping = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
+        await stopping.wait()
+        await server.close()
+
+    asyncio.run(serve())
 
 
 def until(condition: Callable[[], bool]) -> None:

@@ -1,0 +1,261 @@
+"""`ledger list|get|verify|export`: the record, through the engine or straight from its file.
+
+The file can be read at any time, beside a running engine or without one: that is what makes it a
+record and not a service. `verify` and `export` therefore fall back to the target's own file where
+no engine runs, and say so.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+import click
+
+from ouroboros.cli.options import Command, Settings, help_if_alone
+from ouroboros.errors import ConflictError, LedgerError, NotFoundError
+
+if TYPE_CHECKING:
+    from ouroboros.ledger.store import Store
+    from rpc.wire import LedgerEntry, LedgerList, LedgerPage, VerifyResult
+
+_CORRUPT = 10
+
+_FILE = click.option(
+    "--file",
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="PATH",
+    help="Read this ledger file, without asking an engine.",
+)
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def ledger_command(context: click.Context) -> None:
+    """Read, verify and export the record of everything that happened."""
+    help_if_alone(context)
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator["Store"]:
+    from ouroboros.ledger.store import Store
+
+    store = Store.open(file, read_only=True)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def _offline_file(settings: Settings, file: Path | None) -> Path | None:
+    """Return the file to read, or None to ask the engine."""
+    from ouroboros.cli import reach, terminal
+
+    if file is not None or settings.socket is not None:
+        return file
+    paths = reach.locate(settings)
+    if reach.is_answering(paths.socket):
+        return None
+    terminal.note(settings, f"No engine is running; reading {paths.ledger}.", "dim")
+    return paths.ledger
+
+
+@ledger_command.command("list", cls=Command)
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000))
+@click.option("--before", default=0, metavar="SEQ", help="Only entries before this one.")
+@click.option("--kind", default="", metavar="KIND", help="Only this kind, for instance 'promoted'.")
+@click.option("--candidate", default="", metavar="ID", help="Only about this candidate.")
+@_FILE
+@click.pass_obj
+def list_entries(
+    settings: Settings, *, limit: int, before: int, kind: str, candidate: str, file: Path | None
+) -> None:
+    """List entries, newest first."""
+    import time
+
+    from ouroboros.cli import reach, terminal
+    from ouroboros.cli.words import age
+    from rpc import wire
+
+    request = wire.LedgerList(before=before, limit=limit, kind=kind, candidate=candidate)
+    place = _offline_file(settings, file)
+    page = reach.call(settings, request) if place is None else _page(place, request)
+    if settings.json:
+        terminal.data(page)
+        return
+    if not page.rows:
+        terminal.note(settings, "No entries.")
+        return
+    now = time.time_ns()
+    rows = [(str(r.seq), age(r.ts, now), r.kind, r.actor, r.text) for r in page.rows]
+    terminal.table(settings, ("SEQ", "AGE", "KIND", "ACTOR", "WHAT"), rows, right=(0,))
+    if page.next:
+        terminal.note(settings, f"More: 'ouroboros ledger list --before {page.next}'.", "dim")
+
+
+def _page(file: Path, request: "LedgerList") -> "LedgerPage":
+    """Return a page of a file, as the engine would."""
+    from ouroboros.model.describe import describe, subject
+    from rpc import wire
+
+    with _opened(file) as store:
+        found = store.page(
+            before=request.before or None,
+            limit=request.limit + 1,
+            kind=request.kind or None,
+            candidate=request.candidate or None,
+        )
+    rows = tuple(
+        wire.LedgerRow(
+            seq=s.entry.seq,
+            ts=s.entry.ts,
+            kind=s.entry.event.kind,
+            actor=s.entry.actor,
+            candidate=subject(s.entry.event),
+            hash=s.hash,
+            text=describe(s.entry.event),
+        )
+        for s in found[: request.limit]
+    )
+    return wire.LedgerPage(rows=rows, next=rows[-1].seq if len(found) > request.limit else 0)
+
+
+@ledger_command.command("get", cls=Command)
+@click.argument("seq", type=click.IntRange(min=1))
+@_FILE
+@click.pass_obj
+def get_entry(settings: Settings, seq: int, file: Path | None) -> None:
+    """Print one entry: its hash, and the exact bytes that are stored and hashed."""
+    from ouroboros.cli import reach, terminal
+    from rpc import wire
+
+    place = _offline_file(settings, file)
+    entry = reach.call(settings, wire.LedgerGet(seq=seq)) if place is None else _entry(place, seq)
+    if settings.json:
+        terminal.data(entry)
+        return
+    terminal.fields(settings, [("entry", str(entry.seq)), ("hash", entry.hash)])
+    terminal.line(settings, entry.bytes)
+
+
+def _entry(file: Path, seq: int) -> "LedgerEntry":
+    from rpc import wire
+
+    with _opened(file) as store:
+        for row in store.raw(seq - 1):
+            if row.seq == seq:
+                text = row.data.decode(errors="replace")
+                return wire.LedgerEntry(seq=seq, hash=row.hash, bytes=text)
+            break
+    raise NotFoundError(f"{file} has no entry {seq}.", hint="'ouroboros ledger list' shows them.")
+
+
+@ledger_command.command("verify", cls=Command)
+@_FILE
+@click.pass_obj
+def verify(settings: Settings, file: Path | None) -> int:
+    """Verify the whole chain. Exit code 10 if an entry is not what was written."""
+    from ouroboros.cli import reach, terminal
+    from ouroboros.cli.words import plural
+    from rpc import wire
+
+    place = _offline_file(settings, file)
+    if place is None:
+        result = reach.call(settings, wire.LedgerVerify(), within_s=reach.LONG_S)
+    else:
+        result = _verify_file(place)
+    if settings.json:
+        terminal.data(result)
+    elif result.ok:
+        good = f"The ledger is whole: {plural(result.entries, 'entry')}, head {result.head.hash}."
+        terminal.line(settings, good, "good")
+    else:
+        bad = f"The ledger is broken at entry {result.first_bad}: {result.problem}"
+        terminal.line(settings, bad, "bad")
+        terminal.note(
+            settings,
+            f"Good before it: {plural(result.head.size, 'entry')}. Stop the engine, keep a copy "
+            "of the file, and compare it with a backup or an export.",
+        )
+    return 0 if result.ok else _CORRUPT
+
+
+def _verify_file(file: Path) -> "VerifyResult":
+    from ouroboros.cli import terminal
+    from rpc import wire
+
+    with _opened(file) as store, terminal.progress("verifying") as report:
+        found = store.verify(report)
+    return wire.VerifyResult(
+        ok=found.ok,
+        entries=found.entries,
+        head=found.head,
+        first_bad=found.bad.seq if found.bad else 0,
+        problem=found.bad.text if found.bad else "",
+    )
+
+
+@ledger_command.command("export", cls=Command)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="PATH",
+    help="Write there (default: stdout).",
+)
+@click.option("--force", is_flag=True, help="Replace the output file if it is there.")
+@_FILE
+@click.pass_obj
+def export(settings: Settings, output: Path | None, file: Path | None, *, force: bool) -> None:
+    """Write all entries as JSON lines with their exact bytes.
+
+    A line is {"seq": N, "hash": "...", "entry": <the stored bytes>}. Reads the ledger file, so it
+    works with and without a running engine.
+    """
+    from ouroboros.cli import reach, terminal
+    from ouroboros.cli.results import Exported
+
+    if file is None and settings.socket is not None:
+        raise LedgerError(
+            "An export is read from the ledger file, which a socket does not lead to.",
+            hint="Run it on the engine's machine with --repo or --file.",
+        )
+    place = file or reach.locate(settings).ledger
+    if output is None:
+        _export(place, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+        return
+    count = _export_to(place, output, force=force)
+    if settings.json:
+        terminal.data(Exported(entries=count, path=str(output)))
+    else:
+        terminal.line(settings, f"Exported {count} entries to {output}.")
+
+
+def _export_to(place: Path, output: Path, *, force: bool) -> int:
+    """Write the whole file or nothing."""
+    if output.exists() and not force:
+        raise ConflictError(f"{output} exists already.", hint="Choose another name, or --force.")
+    part = output.with_name(f".{output.name}.part")
+    try:
+        with part.open("wb") as out:
+            count = _export(place, out)
+        part.replace(output)
+    except OSError as error:
+        raise LedgerError(f"{output} cannot be written: {error.strerror}.") from error
+    finally:
+        part.unlink(missing_ok=True)
+    return count
+
+
+def _export(place: Path, out: BinaryIO) -> int:
+    from ouroboros.cli import terminal
+    from ouroboros.cli.counting import LineCounter
+
+    with _opened(place) as store, terminal.progress("exporting") as report:
+        if report is None:
+            return store.export_jsonl(out)
+        counter = LineCounter(out, store.head().size, report)
+        return store.export_jsonl(cast("BinaryIO", counter))

@@ -1,0 +1,116 @@
+"""`serve`, `run`, `tui`: processes that stay.
+
+Who ends what: `q` in the screen never stops an engine that `tui` attached to. `run` is the
+exception and says so on entering and on leaving: an engine that `run` itself started is its own
+child in spirit, and is stopped in order when the screen is quit; `--detach` leaves it running. If
+the terminal vanishes (a dropped SSH connection) the engine goes on in either case, because it
+lives in a session of its own: come back with `ouroboros tui`.
+"""
+
+import sys
+from pathlib import Path
+
+import click
+
+from ouroboros.cli.options import Settings, SilentCommand
+from ouroboros.errors import MachineError
+
+
+@click.command(cls=SilentCommand)
+@click.pass_obj
+def serve_command(settings: Settings) -> int:
+    """Run the engine in the foreground, without a screen. SIGTERM ends it in order."""
+    from ouroboros.cli.guards import ensure_isolated
+    from ouroboros.cli.reach import locate
+
+    _refuse_socket(settings)
+    root = locate(settings).root
+    ensure_isolated(_serve_arguments(settings, str(root)))
+    from ouroboros.cli import compose
+
+    return compose.run_engine(root, headless=True)
+
+
+def _serve_arguments(settings: Settings, root: str) -> list[str]:
+    return ["--repo", root, *(["--debug"] if settings.debug else []), "serve"]
+
+
+def _refuse_socket(settings: Settings) -> None:
+    if settings.socket is not None:
+        raise click.UsageError(
+            "--socket chooses an engine to talk to; an engine's own socket follows from --repo."
+        )
+
+
+@click.command(cls=SilentCommand)
+@click.option("--detach", is_flag=True, help="Leave the engine running when the screen is quit.")
+@click.option("--read-only", is_flag=True, help="Show everything, change nothing.")
+@click.pass_obj
+def run_command(settings: Settings, *, detach: bool, read_only: bool) -> int:
+    """Run engine and screen in one terminal.
+
+    Attaches to the engine if one is running, which then goes on when you quit. Otherwise starts
+    one in the background and stops it again when you quit, unless --detach is given.
+    """
+    from ouroboros.cli.companion import Companion
+    from ouroboros.cli.guards import isolated_command
+    from ouroboros.cli.reach import is_answering, locate
+    from ouroboros.config import FILE_NAME, load
+
+    _refuse_socket(settings)
+    _need_terminal("run")
+    paths = locate(settings)
+    load(paths.root / FILE_NAME)
+    if is_answering(paths.socket):
+        _say(settings, f"An engine runs already for {paths.root}; it goes on when you quit.")
+        return _screen(settings, paths.socket, read_only=read_only)
+    command = isolated_command(_serve_arguments(settings, str(paths.root)))
+    end = "goes on" if detach else "stops"
+    with Companion(command, paths) as engine:
+        _say(settings, f"Starting the engine (pid {engine.pid}, log {engine.log}).")
+        _say(settings, f"It {end} when you quit the screen.")
+        engine.wait_until_ready()
+        if detach:
+            engine.release()
+            return _screen(settings, paths.socket, read_only=read_only)
+        farewell = f"Stopping the engine that 'run' started (pid {engine.pid}) ..."
+        code = _screen(settings, paths.socket, read_only=read_only, farewell=farewell)
+    _say(settings, "Stopped. 'ouroboros run --detach' would have left it running.")
+    return code
+
+
+def _say(settings: Settings, text: str) -> None:
+    from ouroboros.cli import terminal
+
+    terminal.note(settings, text)
+
+
+@click.command(cls=SilentCommand)
+@click.option("--read-only", is_flag=True, help="Show everything, change nothing.")
+@click.pass_obj
+def tui_command(settings: Settings, *, read_only: bool) -> int:
+    """Attach the screen to the running engine; quitting it never stops the engine."""
+    from ouroboros.cli.reach import probe, socket_of
+
+    _need_terminal("tui")
+    socket = socket_of(settings)
+    probe(socket)
+    return _screen(settings, socket, read_only=read_only)
+
+
+def _need_terminal(command: str) -> None:
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise MachineError(
+            f"'ouroboros {command}' needs a terminal for input and output, and there is none.",
+            hint="Without one use 'ouroboros serve', and 'ouroboros watch' or 'status'.",
+        )
+
+
+def _screen(settings: Settings, socket: Path, *, read_only: bool, farewell: str = "") -> int:
+    import os
+
+    if not settings.color:
+        os.environ["NO_COLOR"] = "1"
+    from tui.app import FAREWELL, run
+
+    return run(socket, read_only=read_only, farewell=farewell or FAREWELL)

@@ -1,0 +1,62 @@
+"""What commands print with `--json` where no engine is asked, and so no wire result exists."""
+
+import msgspec
+
+
+class ConfigCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """`config check`."""
+
+    ok: bool
+    hash: str
+    mode: str
+    benchmarks: tuple[str, ...]
+
+
+class Benchmark(msgspec.Struct, frozen=True, kw_only=True):
+    """A benchmark that `init` found. `ready` means it was written as one, not as a comment."""
+
+    name: str
+    command: tuple[str, ...]
+    file: str
+    ready: bool
+    note: str = ""
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """`init`: what the repository looks like, and where the file was written (empty: not)."""
+
+    root: str
+    branch: str
+    framework: str
+    tests_command: tuple[str, ...]
+    test_files: int
+    paths: tuple[str, ...]
+    source_folders: tuple[str, ...]
+    python: str
+    benchmarks: tuple[Benchmark, ...]
+    protected: tuple[str, ...]
+    warnings: tuple[str, ...]
+    written: str = ""
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of `doctor`. `status` is `ok`, `warn` or `fail`; `fix` is what to do about it."""
+
+    name: str
+    status: str
+    text: str
+    fix: str = ""
+
+
+class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
+    """`doctor`: `ok` unless a check failed."""
+
+    ok: bool
+    checks: tuple[Check, ...]
+
+
+class Exported(msgspec.Struct, frozen=True, kw_only=True):
+    """`ledger export` into a file."""
+
+    entries: int
+    path: str
