@@ -1,4 +1,4 @@
-"""What an evaluation is asked to do, as one value: the same plan gives the same kind of evidence."""
+"""What an evaluation is asked to do, as one value: same plan, same kind of evidence."""
 
 import msgspec
 
@@ -15,7 +15,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         base_commit: the baseline.
         candidate_commit: the candidate, a commit whose parent is `base_commit`.
         changed: paths that the candidate touches, relative to the tree.
-        config: the configuration in force, read from the baseline.
+        config: the configuration in force when the plan was made.
         python: absolute path of the target's interpreter.
         seed: of the coin that orders pairs; drawn by the engine, kept in the ledger's samples.
     """

@@ -1,0 +1,45 @@
+"""What one evaluation has found so far, and the three ways in which it may stop early.
+
+`Halt` carries the end of an evaluation up to its edge: a check that said no (`failed`), or a fault
+that leaves the question open (`error`). It is not an error of the program and never leaves this
+room.
+"""
+
+from ouroboros.model.evaluation import CheckOutcome, CheckStatus, EvaluationStatus, Series
+
+
+class Halt(Exception):  # noqa: N818 - it ends an evaluation, it is no error of its own
+    """The evaluation is over."""
+
+    def __init__(self, status: EvaluationStatus, cause: str) -> None:
+        """Say how and why.
+
+        Args:
+            status: `failed` or `error`.
+            cause: for people.
+        """
+        super().__init__(cause)
+        self.status = status
+        self.cause = cause
+
+
+class Dossier:
+    """Collects checks, series and proof."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.checks: list[CheckOutcome] = []
+        self.series: list[Series] = []
+        self.proof: set[str] = set()
+
+    def add(self, check: CheckOutcome) -> None:
+        """Keep a check.
+
+        Raises:
+            Halt: it did not pass.
+        """
+        self.checks.append(check)
+        if check.status is CheckStatus.FAILED:
+            raise Halt(EvaluationStatus.FAILED, check.text)
+        if check.status is CheckStatus.ERROR:
+            raise Halt(EvaluationStatus.ERROR, check.text)

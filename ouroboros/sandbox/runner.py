@@ -1,0 +1,384 @@
+"""`Sandbox`: carries out one `Command` after another, contained, limited and measured.
+
+Two things are kept apart that are easy to mix up: the sandbox failed (`Ending.FAULT`, never held
+against a candidate), and the command failed. Bubblewrap reports an exit code on its status pipe
+only once the sandbox stands; without that report, and without our having killed it, it was
+bubblewrap that died.
+
+Limits on memory and processes are the kernel's where control groups can be made; else address
+space and process rlimits inside plus a watchdog in the launcher. `level.limits` says which.
+"""
+
+import asyncio
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+
+from ouroboros.config import Sandbox as Limits
+from ouroboros.errors import Misuse, SandboxError, SandboxUnavailableError
+from ouroboros.model.evaluation import Sample, SandboxLevel
+from ouroboros.model.text import safe_text
+from ouroboros.sandbox import bwrap
+from ouroboros.sandbox.capture import Capture
+from ouroboros.sandbox.cgroups import Group, Groups
+from ouroboros.sandbox.command import HARNESS, RESULT_FD, TREE, Command, Ending, Outcome
+from ouroboros.sandbox.link import Link, Reply, Request, Watch
+from ouroboros.sandbox.root import write_etc
+from ouroboros.sandbox.strays import end_strays
+
+_SCRATCH = "ouroboros-sandbox-"
+_RESULT_CAP = 32 << 20
+_PIPE_PATIENCE = 2.0
+_SIGNAL_BASE = 128
+_OPEN_FILES = 4096
+_ADDRESS_SLACK = 512 << 20
+_NOT_FOUND = "bwrap: execvp "
+_SHELL_NOT_FOUND = 127
+_NOTHING = Sample(cpu_ns=0, wall_ns=0, rss_bytes=0)
+_ENDS = {
+    "timeout": Ending.TIMEOUT,
+    "memory": Ending.MEMORY,
+    "processes": Ending.PROCESSES,
+    "output": Ending.OUTPUT,
+}
+
+
+class Sandbox:
+    """Runs commands. Belongs to one event loop; several runs at once are fine."""
+
+    def __init__(
+        self,
+        scratch: Path,
+        binary: bwrap.Bubblewrap | None,
+        groups: Groups | None,
+    ) -> None:
+        """Use `open` instead, which finds out what works here.
+
+        Args:
+            scratch: a private folder, removed on `close`.
+            binary: a bubblewrap that works, or None for runs without containment.
+            groups: where control groups can be made, or None.
+        """
+        self.level = _level(binary, groups)
+        self._scratch = scratch
+        self._binary = binary
+        self._groups = groups
+        self._link = Link()
+        self._closed = False
+
+    @classmethod
+    async def open(cls, limits: Limits, scratch: Path | None = None) -> "Sandbox":
+        """Try what this machine offers and return a sandbox that works.
+
+        Args:
+            limits: the `[sandbox]` table; only `allow_unconfined` matters here, since each command
+                brings its own limits.
+            scratch: where to keep private files; None for the system's temporary folder.
+
+        Raises:
+            SandboxUnavailableError: nothing works, and runs without containment are not allowed.
+        """
+        folder = await asyncio.to_thread(_scratch_folder, scratch)
+        try:
+            binary, groups = await asyncio.to_thread(_discover, limits, folder)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        return cls(folder, binary, groups)
+
+    async def close(self) -> None:
+        """End every run; no process and no file is left. May be called twice."""
+        self._closed = True
+        await self._link.close()
+        await asyncio.to_thread(shutil.rmtree, self._scratch, ignore_errors=True)
+
+    async def run(self, command: Command) -> Outcome:
+        """Carry out one command. Cancellation ends the run and waits for its processes.
+
+        Raises:
+            ConfigError: the interpreter cannot be shown inside.
+        """
+        if self._closed:
+            raise Misuse("Sandbox.run after close.")
+        number = self._link.number()
+        try:
+            return await self._carry_out(number, command)
+        except (OSError, SandboxError) as error:
+            return Outcome(ending=Ending.FAULT, sample=_NOTHING, text=str(error))
+
+    async def _carry_out(self, number: int, command: Command) -> Outcome:
+        group: Group | None = None
+        place: Path | None = None
+        pipes: list[Capture] = []
+        stdin = _input(command.stdin)
+        try:
+            place = await self._place(number, command)
+            if self._groups is not None:
+                group = self._groups.create(
+                    self._link.mark(number),
+                    memory=command.limits.memory,
+                    processes=command.limits.processes,
+                )
+            pipes = self._pipes(number, command)
+            request = self._request(number, command, place, group, len(pipes))
+            reply = await self._link_run(request, stdin, pipes)
+            kept = [await pipe.finish(_PIPE_PATIENCE) for pipe in pipes]
+            return self._outcome(command, reply, group, pipes, kept)
+        finally:
+            os.close(stdin)
+            for pipe in pipes:
+                pipe.close()
+            if group is not None and not group.remove():
+                await asyncio.to_thread(group.clear)
+            if place is not None:
+                await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
+
+    async def _link_run(self, request: Request, stdin: int, pipes: list[Capture]) -> Reply:
+        """Send the request; our copies of the pipes' write ends close as soon as it is sent."""
+        running = self._link.run(request, [stdin, *(pipe.write for pipe in pipes)])
+        for pipe in pipes:
+            asyncio.get_running_loop().call_soon(pipe.sent)
+        return await running
+
+    def _pipes(self, number: int, command: Command) -> list[Capture]:
+        def flooded() -> None:
+            self._link.kill(number, "output")
+
+        keep = max(1, command.limits.output // 2)
+        pipes = [Capture(keep=keep, head=False, flood=flooded) for _ in range(2)]
+        if command.result:
+            pipes.append(Capture(keep=_RESULT_CAP, head=True, flood=flooded))
+        return pipes
+
+    async def _place(self, number: int, command: Command) -> Path | None:
+        """Make a folder for this run where no overlay and no tmpfs keeps its writes apart."""
+        confined = self._binary is not None
+        overlay = self._binary is not None and self._binary.overlay
+        copied = command.tree is not None and command.fresh and not overlay
+        if confined and not copied:
+            return None
+        place = self._scratch / f"run-{number:08d}"  # equally long for all runs
+        await asyncio.to_thread((place / "home").mkdir, parents=True)
+        if command.tree is not None and copied:
+            await asyncio.to_thread(shutil.copytree, command.tree, place / "tree", symlinks=True)
+        return place
+
+    def _request(
+        self, number: int, command: Command, place: Path | None, group: Group | None, pipes: int
+    ) -> Request:
+        limits = command.limits
+        timeout = int(min(command.timeout, limits.timeout))
+        argv, env, cwd = self._program(command, place)
+        rlimits = {
+            "core": 0,
+            "fsize": int(limits.file_size),
+            "nofile": _OPEN_FILES,
+            "cpu": (timeout // 1_000_000_000 + 5) * (os.cpu_count() or 1),
+        }
+        watch = None
+        if group is None:
+            rlimits["address"] = 2 * int(limits.memory) + _ADDRESS_SLACK
+            if sys.platform.startswith("linux"):
+                mounts = [TREE] if self._binary and command.tree and command.fresh else []
+                watch = Watch(memory=int(limits.memory), processes=limits.processes, mounts=mounts)
+        return Request(
+            id=number,
+            mark=self._link.mark(number),
+            argv=argv,
+            env=env,
+            cwd=cwd,
+            targets=[0, 1, 2, RESULT_FD][: pipes + 1],
+            limits=rlimits,
+            cgroups=group.procs if group else [],
+            timeout_ns=timeout,
+            confined=self._binary is not None,
+            watch=watch,
+        )
+
+    def _program(
+        self, command: Command, place: Path | None
+    ) -> tuple[list[str], dict[str, str], str]:
+        """Return argv, environment and working directory of what the launcher starts."""
+        env = _environment(command)
+        argv = list(command.argv)
+        tree = command.tree
+        if place is not None and tree is not None and command.fresh:
+            tree = place / "tree"
+        if self._binary is None:
+            home = (place or self._scratch) / "home"
+            return _unconfined(command, argv, env, tree, home)
+        if self._groups is None and os.geteuid() != 0:
+            argv = bwrap.nproc_step(argv, command.limits.processes)
+        line = bwrap.arguments(
+            self._binary,
+            command,
+            argv=argv,
+            env=env,
+            tree=tree,
+            etc=self._scratch / "etc",
+        )
+        return line, {"PATH": os.defpath}, "/"
+
+    def _outcome(
+        self,
+        command: Command,
+        reply: Reply,
+        group: Group | None,
+        pipes: list[Capture],
+        kept: list[bytes],
+    ) -> Outcome:
+        out_of_memory = group is not None and group.out_of_memory()
+        end = _Ended(Ending.MEMORY) if out_of_memory else self._ended(reply, kept[1])
+        result = b"".join(kept[2:])
+        return Outcome(
+            ending=end.ending,
+            sample=Sample(
+                cpu_ns=(group.cpu_ns() if group else 0) or reply.cpu_ns,
+                wall_ns=reply.wall_ns,
+                rss_bytes=reply.rss_bytes,
+            ),
+            exit_code=end.code,
+            signal=end.signal,
+            stdout=kept[0],
+            stderr=kept[1],
+            result=result,
+            result_whole=all(pipe.total == len(result) for pipe in pipes[2:]),
+            text=end.text or _limit_text(end.ending, command.limits),
+        )
+
+    def _ended(self, reply: Reply, stderr: bytes) -> "_Ended":
+        if reply.end in _ENDS:
+            return _Ended(_ENDS[reply.end])
+        if reply.end != "exit" or reply.code is None:
+            return _Ended(Ending.FAULT, text=reply.text or f"The run was ended: {reply.end}.")
+        code = reply.code
+        if self._binary is not None:
+            if reply.inner_exit is None:
+                said = safe_text(stderr.decode(errors="replace"), limit=2000).strip()
+                if said.startswith(_NOT_FOUND):
+                    # Nothing ran yet, so that nobody but bubblewrap can have said this.
+                    return _Ended(Ending.EXITED, code=_SHELL_NOT_FOUND)
+                return _Ended(Ending.FAULT, text=f"Bubblewrap failed ({code}): {said}")
+            # Bubblewrap passes a death by signal on as 128 + its number, as shells do.
+            code = reply.inner_exit
+            code = _SIGNAL_BASE - code if code > _SIGNAL_BASE else code
+        if code < 0:
+            return _Ended(Ending.SIGNALLED, signal=-code, text=f"It died of signal {-code}.")
+        return _Ended(Ending.EXITED, code=code)
+
+
+class _Ended(NamedTuple):
+    ending: Ending
+    code: int | None = None
+    signal: int = 0
+    text: str = ""
+
+
+def _limit_text(ending: Ending, limits: Limits) -> str:
+    match ending:
+        case Ending.TIMEOUT:
+            return "It did not end in time."
+        case Ending.MEMORY:
+            return f"It needed more than {limits.memory >> 20} MiB of memory."
+        case Ending.PROCESSES:
+            return f"It had more than {limits.processes} processes."
+        case Ending.OUTPUT:
+            return f"It wrote far more than {limits.output >> 10} KiB of output."
+        case _:
+            return ""
+
+
+def _scratch_folder(parent: Path | None) -> Path:
+    """Make a private folder, and remove those of engines that were killed. Blocking."""
+    parent = parent or Path(tempfile.gettempdir())
+    for old in parent.glob(f"{_SCRATCH}*"):
+        pid = old.name.removeprefix(_SCRATCH).split("-")[0]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(old, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"{_SCRATCH}{os.getpid()}-", dir=parent))
+
+
+def _level(binary: bwrap.Bubblewrap | None, groups: Groups | None) -> SandboxLevel:
+    limits = groups.label if groups else "rlimits+watchdog"
+    if binary is None:
+        return SandboxLevel(backend="none", version="", limits=limits, network=True)
+    overlay = "overlay" if binary.overlay else "copy"
+    version = f"{binary.version} ({binary.origin}, {overlay})"
+    return SandboxLevel(backend="bwrap", version=version, limits=limits)
+
+
+def _discover(limits: Limits, folder: Path) -> tuple[bwrap.Bubblewrap | None, Groups | None]:
+    """Try everything once. Blocking."""
+    end_strays(_of_a_dead_engine)
+    write_etc(folder / "etc")
+    groups = Groups.find()
+    if groups is not None:
+        groups.sweep()
+    found = bwrap.probe(bwrap.candidates(), folder / "etc")
+    if isinstance(found, bwrap.Bubblewrap):
+        return found, groups
+    if limits.allow_unconfined:
+        return None, groups
+    tried = "; ".join(f"{f.path}: {safe_text(f.text, limit=300)}" for f in found)
+    raise SandboxUnavailableError(
+        f"No sandbox works on this machine. Tried {tried}."
+        if tried
+        else "No sandbox works on this machine: there is no bubblewrap.",
+        hint=bwrap.advice(found),
+    )
+
+
+def _of_a_dead_engine(mark: str) -> bool:
+    pid = mark.partition("-")[0]
+    return pid.isdigit() and not psutil.pid_exists(int(pid))
+
+
+def _environment(command: Command) -> dict[str, str]:
+    """The environment, from nothing: no variable of the engine's is passed on."""
+    folder = Path(command.python).parent
+    env = {
+        "PATH": f"{folder}:/usr/local/bin:/usr/bin:/bin",
+        "HOME": "/tmp",  # noqa: S108 - the run's own
+        "TMPDIR": "/tmp",  # noqa: S108 - the run's own
+        "LANG": "C.UTF-8",
+        "TZ": "UTC",
+        "PYTHONHASHSEED": "0",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONNOUSERSITE": "1",
+    }
+    if command.result:
+        env["OUROBOROS_RESULT_FD"] = str(RESULT_FD)
+    if command.tree is not None:
+        env["OUROBOROS_TREE"] = TREE
+    return env | command.env
+
+
+def _unconfined(
+    command: Command, argv: list[str], env: dict[str, str], tree: Path | None, home: Path
+) -> tuple[list[str], dict[str, str], str]:
+    """Replace the fixed inside paths by the real ones, and find the program as execvp would."""
+
+    def real(text: str) -> str:
+        return text.replace(TREE, str(tree or home)).replace(
+            HARNESS, str(command.harness or HARNESS)
+        )
+
+    env = {name: real(value) for name, value in env.items()}
+    env |= {"HOME": str(home), "TMPDIR": str(home)}
+    program = shutil.which(argv[0], path=env["PATH"]) or argv[0]
+    return [program, *map(real, argv[1:])], env, str(tree or home)
+
+
+def _input(data: bytes) -> int:
+    """Return a descriptor from which the run reads its standard input."""
+    if not data:
+        return os.open(os.devnull, os.O_RDONLY)
+    with tempfile.TemporaryFile() as file:
+        file.write(data)
+        file.seek(0)
+        return os.dup(file.fileno())

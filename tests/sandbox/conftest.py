@@ -1,0 +1,71 @@
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from ouroboros.config import Sandbox as Limits
+from ouroboros.config import mebibytes, seconds
+from ouroboros.sandbox import Command, Sandbox
+from ouroboros.sandbox import runner as runner_module
+
+
+@pytest.fixture
+def limits() -> Limits:
+    return Limits(memory=mebibytes(256), processes=64, timeout=seconds(30))
+
+
+@pytest.fixture(params=["bwrap"])
+async def sandbox(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Sandbox]:
+    """A real sandbox. Other kinds stand for other machines, and are asked for by name.
+
+    `watched` has no control groups, `copied` no overlay, `none` no bubblewrap that works.
+    """
+    if request.param == "watched":
+        monkeypatch.setattr(runner_module.Groups, "find", classmethod(lambda cls: None))
+    if request.param == "copied":
+        tried = runner_module.bwrap._try
+        monkeypatch.setattr(
+            runner_module.bwrap,
+            "_try",
+            lambda path, etc, overlay: "no overlay" if overlay else tried(path, etc, overlay=False),
+        )
+    if request.param == "none":
+        monkeypatch.setattr(runner_module.bwrap, "candidates", list)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    box = await Sandbox.open(Limits(allow_unconfined=request.param == "none"), scratch)
+    expected = {"watched": "rlimits+watchdog", "copied": "copy", "none": "'none'"}
+    assert expected.get(request.param, "bwrap") in repr(box.level)
+    yield box
+    await box.close()
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    folder = tmp_path / "tree"
+    folder.mkdir()
+    (folder / "hello.txt").write_text("hello\n")
+    return folder
+
+
+Make = Callable[..., Command]
+
+
+@pytest.fixture
+def make(limits: Limits) -> Make:
+    def command(*argv: str, wall: float = 20, **more: object) -> Command:
+        base = {"python": sys.executable, "limits": limits, "timeout": seconds(wall)}
+        return Command(argv=argv, **(base | more))  # type: ignore[arg-type] # as the caller says
+
+    return command
+
+
+@pytest.fixture
+def python(make: Make) -> Make:
+    def command(code: str, **more: object) -> Command:
+        return make(sys.executable, "-c", code, **more)
+
+    return command

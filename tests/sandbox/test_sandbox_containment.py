@@ -1,0 +1,189 @@
+"""Attempts to get out, made for real from inside."""
+# ruff: noqa: ASYNC240 - a test has the event loop to itself
+
+import json
+import os
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ouroboros.sandbox import TREE, Command, Ending, Sandbox
+
+Make = Callable[..., Command]
+
+
+async def said(sandbox: Sandbox, command: Command) -> object:
+    outcome = await sandbox.run(command)
+    assert outcome.ok, outcome
+    return json.loads(outcome.stdout)
+
+
+async def test_environment_is_rebuilt_from_nothing(
+    sandbox: Sandbox, python: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET_TOKEN", "hunter2")
+    code = "import os, json; print(json.dumps(dict(os.environ)))"
+    env = await said(sandbox, python(code, env={"MINE": "1"}))
+    assert isinstance(env, dict)
+    assert env["HOME"] == "/tmp"
+    assert env["PYTHONHASHSEED"] == "0"
+    assert env["MINE"] == "1"
+    assert "hunter2" not in json.dumps(env)
+    assert set(env) <= {
+        *("PATH", "HOME", "TMPDIR", "LANG", "TZ", "PWD", "MINE", "LC_CTYPE"),
+        *("PYTHONHASHSEED", "PYTHONDONTWRITEBYTECODE", "PYTHONNOUSERSITE"),
+    }
+
+
+async def test_engine_secrets_are_not_in_any_visible_process(
+    sandbox: Sandbox, python: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET_TOKEN", "hunter2")
+    code = """
+import glob
+found = b""
+for path in glob.glob("/proc/[0-9]*/environ"):
+    try:
+        found += open(path, "rb").read()
+    except OSError:
+        pass
+assert b"hunter2" not in found
+assert len(glob.glob("/proc/[0-9]*")) <= 3, "other processes are visible"
+"""
+    outcome = await sandbox.run(python(code))
+    assert outcome.ok, outcome.stderr
+
+
+async def test_host_files_are_not_there(sandbox: Sandbox, python: Make, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("hunter2")
+    code = f"""
+import os, json
+seen = []
+for path in ("/etc/shadow", "/root/.ssh", "/home", "/var", "/sys", {str(secret)!r}):
+    if os.path.exists(path):
+        seen.append(path)
+assert "root" not in open("/etc/passwd").read()
+print(json.dumps(seen))
+"""
+    assert await said(sandbox, python(code)) == []
+
+
+async def test_nothing_but_tmp_tree_and_shm_is_writable(
+    sandbox: Sandbox, python: Make, tree: Path
+) -> None:
+    code = """
+import os, json
+wrote = []
+for folder in ("/", "/usr", "/etc", "/dev", "/run", "/ouroboros", "/tmp", "/dev/shm", "."):
+    try:
+        open(os.path.join(folder, "probe"), "w").close()
+        wrote.append(folder)
+    except OSError:
+        pass
+print(json.dumps(wrote))
+"""
+    assert await said(sandbox, python(code, tree=tree)) == ["/tmp", "/dev/shm", "."]
+
+
+@pytest.mark.parametrize("sandbox", ["bwrap", "copied"], indirect=True)
+async def test_writes_to_the_tree_vanish(sandbox: Sandbox, make: Make, tree: Path) -> None:
+    script = "test ! -e new && cat hello.txt && echo changed >hello.txt && touch new && pwd"
+    for _ in range(2):
+        outcome = await sandbox.run(make("sh", "-c", script, tree=tree))
+        assert outcome.stdout.decode() == f"hello\n{TREE}\n", outcome
+    assert sorted(p.name for p in tree.iterdir()) == ["hello.txt"]
+    assert (tree / "hello.txt").read_text() == "hello\n"
+
+
+async def test_no_network(sandbox: Sandbox, python: Make) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.2)
+        port = server.getsockname()[1]
+        code = f"""
+import socket, json
+reached = []
+for address in (("127.0.0.1", {port}), ("1.1.1.1", 53)):
+    try:
+        socket.create_connection(address, timeout=1)
+        reached.append(address)
+    except OSError:
+        pass
+print(json.dumps(reached))
+"""
+        assert await said(sandbox, python(code)) == []
+        with pytest.raises(TimeoutError):
+            server.accept()
+
+
+async def test_loopback_works_inside(sandbox: Sandbox, python: Make) -> None:
+    code = """
+import socket
+server = socket.create_server(("127.0.0.1", 0))
+client = socket.create_connection(server.getsockname())
+client.sendall(b"x")
+assert server.accept()[0].recv(1) == b"x"
+"""
+    assert (await sandbox.run(python(code))).ok
+
+
+async def test_unix_sockets_of_the_host_cannot_be_reached(
+    sandbox: Sandbox, python: Make, tmp_path: Path
+) -> None:
+    path = tmp_path / "host.sock"
+    with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as hidden:
+        server.bind(str(path))
+        server.listen()
+        name = f"ouroboros-test-{os.getpid()}"
+        hidden.bind(f"\0{name}")
+        hidden.listen()
+        code = f"""
+import socket
+for address in ({str(path)!r}, "\\0" + {name!r}):
+    try:
+        socket.socket(socket.AF_UNIX).connect(address)
+    except OSError:
+        continue
+    raise SystemExit("connected to " + repr(address))
+"""
+        outcome = await sandbox.run(python(code))
+    assert outcome.ok, outcome.stderr
+
+
+async def test_no_privileges_and_no_stray_descriptors(sandbox: Sandbox, python: Make) -> None:
+    held = os.open("/etc/passwd", os.O_RDONLY)
+    os.set_inheritable(held, True)
+    try:
+        code = """
+import os, json
+status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+fds = sorted(int(fd) for fd in os.listdir("/proc/self/fd"))
+print(json.dumps([os.getuid(), status["CapEff"].strip(), status["NoNewPrivs"].strip(), fds[:-1]]))
+"""
+        uid, caps, bound, fds = await said(sandbox, python(code, result=True))  # type: ignore[misc] # JSON
+    finally:
+        os.close(held)
+    assert (uid, caps, bound) == (65534, "0000000000000000", "1")
+    assert fds == [0, 1, 2, 3]
+
+
+async def test_interpreter_with_its_packages_runs_inside(sandbox: Sandbox, make: Make) -> None:
+    outcome = await sandbox.run(make(sys.executable, "-m", "pytest", "--version"))
+    assert outcome.ok, outcome
+
+
+async def test_result_channel_and_stdin(sandbox: Sandbox, python: Make) -> None:
+    code = "import os, sys; os.write(3, sys.stdin.buffer.read()[::-1]); print('public')"
+    outcome = await sandbox.run(python(code, stdin=b"abc", result=True))
+    assert (outcome.result, outcome.result_whole, outcome.stdout) == (b"cba", True, b"public\n")
+
+
+async def test_killing_everything_inside_does_not_reach_out(sandbox: Sandbox, python: Make) -> None:
+    outcome = await sandbox.run(python("import os; os.kill(-1, 9)"))
+    assert outcome.ending in (Ending.SIGNALLED, Ending.EXITED)
+    assert (await sandbox.run(python("print('alive')"))).stdout == b"alive\n"
+    assert threading.main_thread().is_alive()
