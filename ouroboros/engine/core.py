@@ -75,6 +75,7 @@ class Core:
     halted: str = ""
     draining: bool = False
     progress: dict[str, Progress] = field(default_factory=dict)
+    pythons: dict[str, str] = field(default_factory=dict)
     promoting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
@@ -103,6 +104,13 @@ class Core:
     async def wait_writable(self) -> None:
         """Return once nothing is halted (a pause does not matter)."""
         await self.recorder.wait_for(lambda _: not self.halted)
+
+    async def python(self, config: Config) -> str:
+        """Return the target's interpreter; asked once per environment, since it may run one."""
+        key = repr(config.environment)
+        if key not in self.pythons:
+            self.pythons[key] = await asyncio.to_thread(self.deps.find_python, config)
+        return self.pythons[key]
 
     def now(self) -> int:
         """UTC nanoseconds."""
@@ -161,7 +169,7 @@ def hold_expiry(core: Core) -> int:
     return core.now() + core.config.config.governor.hold_expiry
 
 
-def plan_for(core: Core, c: Candidate) -> Plan:
+async def plan_for(core: Core, c: Candidate) -> Plan:
     """Return the plan of a candidate's evaluation."""
     config = core.config.config
     return Plan(
@@ -172,6 +180,6 @@ def plan_for(core: Core, c: Candidate) -> Plan:
         candidate_commit=c.commit,
         changed=tuple(f.path for f in c.files),
         config=config,
-        python=core.deps.find_python(config),
+        python=await core.python(config),
         seed=core.deps.seed(),
     )

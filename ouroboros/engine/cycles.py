@@ -231,7 +231,7 @@ class Cycles:
             candidate_commit=base,
             changed=(),
             config=config,
-            python=core.deps.find_python(config),
+            python=await core.python(config),
             seed=core.deps.seed(),
         )
         fault = ""

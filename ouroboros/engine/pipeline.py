@@ -191,7 +191,7 @@ class Pipeline:
     async def _evaluate(self, c: Candidate) -> None:
         core = self._core
         try:
-            evaluation = await core.deps.executor.run(plan_for(core, c), core.report)
+            evaluation = await core.deps.executor.run(await plan_for(core, c), core.report)
         except CancelledByHumanError:
             if c.id in self._interrupted:
                 self._interrupted.discard(c.id)

@@ -34,7 +34,6 @@ from ouroboros.vcs.values import MoveState
 
 _log = logging.getLogger(__name__)
 
-_SECOND = 1_000_000_000
 RETRY_S = 5.0
 """Pause between two tries of a rollback that must hold."""
 
@@ -76,7 +75,7 @@ class Promoter:
             tree=c.tree,
             parent=head,
             message=message,
-            ts=core.now() // _SECOND,
+            ts=core.now(),
         )
         try:
             await core.git(repo.check_move, branch=core.branch, old=head, new=commit)
@@ -292,7 +291,7 @@ class Promoter:
             onto=head,
             commits=[v.commit for v in versions],
             message=rollback_message(number, restores, names, reason, ledger_head),
-            ts=core.now() // _SECOND,
+            ts=core.now(),
         )
         return Undo(
             restores=restores,

@@ -35,7 +35,7 @@ class Watch:
         if not await self._due(c):
             return
         await core.wait_open()
-        plan = plan_for(core, replace(c, commit=c.promoted_commit))
+        plan = await plan_for(core, replace(c, commit=c.promoted_commit))
         self.measuring.add(c.id)
         try:
             evaluation = await core.deps.executor.run(plan, core.report)
