@@ -5,8 +5,8 @@ schema`) is generated from the same Structs. Durations are written `"90s"`, `"5m
 (or a number of seconds), sizes `"512MiB"`, `"1GiB"` (or a number of bytes).
 
 The file is the human's: the engine reads it from the work tree at its start and before each cycle,
-and it is protected, so that a candidate that touches it is refused by the screen. Unknown keys are errors: a misspelt threshold that is silently ignored is
-a governor that is silently off.
+and it is protected, so that a candidate that touches it is refused by the screen. Unknown keys are
+errors: a misspelt threshold that is silently ignored is a governor that is silently off.
 """
 
 import hashlib
@@ -241,7 +241,8 @@ class Engine(Section, frozen=True, kw_only=True):
     drain_ideas: bool = False
     """Start the next cycle as soon as one ends, until the proposers have no idea left."""
     max_in_flight: int = 4
-    """Candidates between proposal and verdict; further cycles wait."""
+    """Candidates between proposal and verdict: further cycles wait, and of those submitted from
+    outside no more than these are evaluated at once."""
     watch_after: Duration = msgspec.field(default_factory=lambda: seconds(60))
     """How long after a promotion the new head is measured again against its parent."""
     shutdown_grace: Duration = msgspec.field(default_factory=lambda: seconds(10))

@@ -319,7 +319,9 @@ async def _submit_bad(demo: Demo, client: Client) -> None:
     """Propose a change that looks faster and is wrong, as a colleague in a hurry would."""
     diff = demo.options.root / "examples" / "bad-idea.diff"
     done = await client.call(
-        wire.CandidateSubmit(diff=diff.read_text(), title=BAD_TITLE, rationale="saves one copy per call")
+        wire.CandidateSubmit(
+            diff=diff.read_text(), title=BAD_TITLE, rationale="saves one copy per call"
+        )
     )
     demo.say(f"{done.id}: submitted over RPC: {BAD_TITLE}")
 

@@ -55,7 +55,7 @@ _COMMON: tuple[Callable[[], click.Option], ...] = (
     lambda: click.Option(
         ["--socket", "common_socket"],
         metavar="PATH",
-        type=click.Path(path_type=Path, dir_okay=False),
+        type=click.Path(path_type=Path, readable=False),
         help="Talk to the engine behind this socket, for instance one forwarded over SSH.",
     ),
     lambda: click.Option(["--no-color", "common_no_color"], is_flag=True, help="No colours."),

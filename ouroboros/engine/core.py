@@ -130,7 +130,7 @@ class Core:
 
     def on_broken_ledger(self, error: LedgerError) -> None:
         """Nothing may happen that cannot be written down."""
-        self.halt(f"The ledger cannot be written: {error} Then resume.")
+        self.halt(f"{error} Then resume.")
 
     async def alert(self, code: str, severity: str, text: str, candidate: str = "") -> None:
         """Write an alert to the ledger and send it; a failing sink is logged."""

@@ -75,7 +75,6 @@ class Cycles:
     async def run(self) -> None:
         """Run until the engine stops."""
         core = self._core
-        self.next_ns = core.now()
         while not core.draining:
             await self._due()
             await core.wait_open()
@@ -87,6 +86,15 @@ class Cycles:
                 await self._cycle(trigger)
             except LedgerError as error:
                 _log.error("cycle given up: %s", error)
+
+    def plan_first(self) -> None:
+        """Say when a starting engine's first cycle is due: a restart does not reset the clock."""
+        core, engine = self._core, self._core.config.config.engine
+        last = core.state.cycle
+        if last is None or not last.finished_ns or (engine.drain_ideas and last.proposals):
+            self.next_ns = core.now()
+        else:
+            self.next_ns = max(core.now(), last.started_ns + engine.interval)
 
     def next_id(self) -> str:
         """Return a fresh candidate id: `c1`, `c2`, ..."""
@@ -129,6 +137,10 @@ class Cycles:
             raise
         except OuroborosError as error:
             text = reason_of(error)
+            await core.alert("cycle_failed", "warning", f"Cycle {number}: {text}")
+        except Exception as error:  # noqa: BLE001 - the edge: the loop outlives a failing disk or bug
+            _log.exception("cycle %d failed", number)
+            text = f"{type(error).__name__}: {error}"
             await core.alert("cycle_failed", "warning", f"Cycle {number}: {text}")
         finally:
             self.running = False

@@ -29,6 +29,7 @@ from ouroboros.errors import (
     IllegalMoveError,
     InvalidParamsError,
     LedgerError,
+    MachineError,
     NotFoundError,
     OuroborosError,
     PatchError,
@@ -79,7 +80,6 @@ class Engine:
             git_thread=Blocking("git"),
             ledger_thread=ledger_thread,
         )
-        recorder.on_broken = self._core.on_broken_ledger
         self._promoter = Promoter(self._core)
         self._pipeline = Pipeline(self._core, self._promoter, Watch(self._core, self._promoter))
         self._cycles = Cycles(self._core, self._pipeline)
@@ -117,7 +117,9 @@ class Engine:
             recovered=recovered,
         )
         await core.recorder.record(started)
+        core.recorder.on_broken = core.on_broken_ledger  # before, the caller of `start` is told
         await self._refresh_head()
+        self._cycles.plan_first()
         self._tasks = [
             spawn(self._resume_work(), "resume work"),
             spawn(self._cycles.run(), "cycles"),
@@ -160,13 +162,18 @@ class Engine:
         await self._pipeline.close(grace)
         await cancel_and_wait(*self._tasks)
         await core.deps.executor.close()
-        try:
-            await core.recorder.record(ev.EngineStopped(reason=self._stop_reason or "closed"))
-        except OuroborosError:
-            _log.exception("the last entry could not be written")
+        if self._tasks:  # an engine that never started has nothing to say
+            await self._last_entry()
         core.bus.close()
         core.git_thread.close()
         core.ledger_thread.close()
+
+    async def _last_entry(self) -> None:
+        stopped = ev.EngineStopped(reason=self._stop_reason or "closed")
+        try:
+            await self._core.recorder.record(stopped)
+        except OuroborosError as error:
+            _log.error("the last entry could not be written: %s", error)
 
     async def _live(self) -> None:
         """Refresh what is not in the ledger, and tell it when it changed."""
@@ -180,7 +187,7 @@ class Engine:
         core = self._core
         try:
             self._target_head = await core.git(core.deps.repository.head, core.branch)
-        except TargetError as error:
+        except (TargetError, MachineError) as error:
             self._target_head = ""
             _log.warning("the branch cannot be read: %s", error)
 
@@ -420,8 +427,8 @@ class Engine:
     async def resume(self, *, actor: str, reason: str) -> None:
         """Let the loop go on; a halt is lifted and what caused it is tried again."""
         core = self._core
-        core.halted = ""
-        if core.state.paused:
+        lifted, core.halted = core.halted, ""
+        if core.state.paused or lifted:  # a full disk halts again here, and the caller is told
             await core.recorder.record(ev.Resumed(reason=reason), actor=actor)
         await core.recorder.touch()
 
@@ -444,8 +451,11 @@ class Engine:
                 event = known.entry.event
                 if isinstance(event, ev.Proposed):
                     return event.candidate
-            base = await core.git(
-                core.deps.repository.resolve, submission.base or f"refs/heads/{core.branch}"
+            repository, named = core.deps.repository, submission.base
+            base = await (
+                core.git(repository.resolve, named)
+                if named
+                else core.git(repository.head, core.branch)
             )
             proposal = Proposal(
                 proposer=submission.proposer,
@@ -513,7 +523,7 @@ class Engine:
     async def rollback(self, to: str, *, actor: str, reason: str, expect_head: str) -> Version:
         """Roll back by a new commit."""
         work = self._promoter.rollback(to, actor=actor, reason=reason, expect_head=expect_head)
-        version = await asyncio.shield(spawn(work, f"rollback to {to}"))
+        version = await asyncio.shield(spawn(work, f"rollback to {to}", awaited=True))
         await self._refresh_head()
         return version
 

@@ -28,11 +28,13 @@ from ouroboros.governor.decide import Evidence, decide, screen_verdict
 from ouroboros.model import events as ev
 from ouroboros.model.evaluation import EvaluationStatus
 from ouroboros.model.phase import IN_FLIGHT, Phase
-from ouroboros.model.state import Candidate
+from ouroboros.model.state import Candidate, State
 from ouroboros.model.verdict import Decision, Reason, Verdict
 from ouroboros.vcs.values import Built
 
 _log = logging.getLogger(__name__)
+
+Step = Callable[[Candidate], Awaitable[None]]
 
 _WORKING = IN_FLIGHT - {Phase.PROMOTING, Phase.ROLLING_BACK}
 """Phases in which a failing room makes the candidate errored."""
@@ -47,8 +49,9 @@ class Pipeline:
         self._watch = watch
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._interrupted: set[str] = set()
+        self._starting = asyncio.Lock()
         self._built: dict[str, Built] = {}
-        self._steps: dict[Phase, Callable[[Candidate], Awaitable[None]]] = {
+        self._steps: dict[Phase, Step] = {
             Phase.PROPOSED: self._apply_screen,
             Phase.SCREENED: self._build,
             Phase.APPLIED: self._start,
@@ -103,20 +106,30 @@ class Pipeline:
             if step is None or (core.draining and candidate.phase is not Phase.EVALUATING):
                 return
             try:
-                await step(candidate)
-            except IllegalMoveError:
-                # A human moved it meanwhile (cancel, denial); otherwise our own table is wrong.
-                if core.state.candidates[name].phase is candidate.phase:
-                    raise
-            except LedgerError:
-                await core.wait_open()  # halted by the recorder; the same step is tried again
-            except OuroborosError as error:
-                await self._errored(candidate, reason_of(error), room=type(error).__name__)
-            except Exception as error:  # noqa: BLE001 - the edge: a bug becomes an explicit outcome
-                _log.exception("step of %s in %s failed", name, candidate.phase)
-                await self._errored(candidate, f"{type(error).__name__}: {error}", room="engine")
+                await self._take(step, candidate)
+            except LedgerError as error:
+                if not core.halted:  # not an append: evidence that cannot be read or written
+                    core.on_broken_ledger(error)
+                await core.wait_open()  # the same step is tried again
             finally:
                 core.progress.pop(name, None)
+
+    async def _take(self, step: Step, candidate: Candidate) -> None:
+        """Take one step; whatever goes wrong becomes an outcome, except a broken ledger."""
+        name = candidate.id
+        try:
+            await step(candidate)
+        except IllegalMoveError:
+            # A human moved it meanwhile (cancel, denial); otherwise our own table is wrong.
+            if self._core.state.candidates[name].phase is candidate.phase:
+                raise
+        except LedgerError:
+            raise
+        except OuroborosError as error:
+            await self._errored(candidate, reason_of(error), room=type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - the edge: a bug becomes an explicit outcome
+            _log.exception("step of %s in %s failed", name, candidate.phase)
+            await self._errored(candidate, f"{type(error).__name__}: {error}", room="engine")
 
     async def _errored(self, candidate: Candidate, reason: str, *, room: str) -> None:
         """Write the fault; past promotion there is no such phase, so a human is called."""
@@ -181,12 +194,20 @@ class Pipeline:
         return built
 
     async def _start(self, c: Candidate) -> None:
+        """Wait in line: too many test runs at once time each other out, which looks like a hang."""
         core = self._core
-        await core.wait_open()
         event = ev.EvaluationStarted(
             candidate=c.id, attempt=c.attempt + 1, executor=core.deps.executor.name
         )
-        await core.recorder.record(event)
+        async with self._starting:
+            await core.recorder.wait_for(lambda s: self._may_start(s, c.id))
+            await core.recorder.record(event)
+
+    def _may_start(self, state: State, name: str) -> bool:
+        if state.candidates[name].phase is not Phase.APPLIED:
+            return True  # cancelled while it waited; `_drive` looks again
+        running = sum(c.phase is Phase.EVALUATING for c in state.candidates.values())
+        return self._core.open and running < self._core.config.config.engine.max_in_flight
 
     async def _evaluate(self, c: Candidate) -> None:
         core = self._core

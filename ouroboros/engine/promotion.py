@@ -7,6 +7,7 @@ happen. Nothing here ever rewrites history or touches a file with local edits.
 """
 
 import asyncio
+import contextlib
 import logging
 
 import msgspec
@@ -17,6 +18,8 @@ from ouroboros.engine.messages import candidate_message, promotion_message, roll
 from ouroboros.errors import (
     BranchMovedError,
     ConflictError,
+    LedgerError,
+    MachineError,
     NotFoundError,
     PatchConflictError,
     TargetError,
@@ -218,43 +221,63 @@ class Promoter:
             await core.git(repo.check_move, branch=core.branch, old=undo.head, new=undo.commit)
             await self._intend(undo, reason, actor)
             await self.finish_rollback()
+            if core.state.intent is not None:
+                raise WrongPhaseError(
+                    f"The engine stopped before the rollback to {to} was done.",
+                    hint="It is finished when the engine starts again.",
+                )
             return core.state.versions[-1]
 
     async def rollback_until_it_holds(self, name: str, reason: str) -> None:
         """Undo a promotion because the world got worse; retried and alerted until it is done."""
         core = self._core
         async with core.promoting:
-            while core.state.candidates[name].phase is Phase.PROMOTED:
+            while core.state.candidates[name].phase is Phase.PROMOTED and not core.draining:
                 try:
                     versions, restores = undone_by(core.state, name)
                     await self._intend(
                         await self._plan(versions, restores, reason), reason, "engine"
                     )
                     await self.finish_rollback()
-                except TargetError as error:
+                except (TargetError, MachineError) as error:
                     await self._must_wait(name, error)
 
     async def finish_rollback(self) -> None:
-        """Bring the rollback whose intent is written to its end; returns when it holds."""
-        core, repo = self._core, self._core.deps.repository
+        """Bring the rollback whose intent is written to its end; returns when it holds.
+
+        Returns early, with the intent still standing, only when the engine stops.
+        """
+        core = self._core
         while (intent := core.state.intent) is not None and intent.restores >= 0:
+            if core.draining:
+                return  # the intent is written: the next engine finishes it
             try:
-                await core.git(
-                    repo.move_branch,
-                    branch=intent.branch,
-                    old=intent.expected_head,
-                    new=intent.commit,
-                    reason=f"ouroboros: roll back to version {intent.restores}",
-                )
-                await core.recorder.record(_rollback_proof(intent), actor="engine")
-            except BranchMovedError as error:
-                await self._again(intent, error)
-            except WorkTreeError as error:
-                if await self._where(intent) is MoveState.DONE:
-                    await core.alert("work_tree_behind", "warning", str(error))
-                    await core.recorder.record(_rollback_proof(intent))
-                else:
-                    await self._must_wait(intent.candidates[0], error)
+                await self._move_rollback(intent)
+            except LedgerError:
+                await core.wait_writable()  # halted by the recorder; then the same again
+
+    async def _move_rollback(self, intent: Intent) -> None:
+        """Try once to move the branch; what stands in the way is waited for."""
+        core, repo = self._core, self._core.deps.repository
+        try:
+            await core.git(
+                repo.move_branch,
+                branch=intent.branch,
+                old=intent.expected_head,
+                new=intent.commit,
+                reason=f"ouroboros: roll back to version {intent.restores}",
+            )
+            await core.recorder.record(_rollback_proof(intent), actor="engine")
+        except BranchMovedError as error:
+            await self._again(intent, error)
+        except WorkTreeError as error:
+            if await self._where(intent) is MoveState.DONE:
+                await core.alert("work_tree_behind", "warning", str(error))
+                await core.recorder.record(_rollback_proof(intent))
+            else:
+                await self._must_wait(intent.candidates[0], error)
+        except (TargetError, MachineError) as error:
+            await self._must_wait(intent.candidates[0], error)
 
     async def _again(self, intent: Intent, error: BranchMovedError) -> None:
         """The branch moved after the intent: done already, or planned anew on the new head."""
@@ -270,14 +293,16 @@ class Promoter:
             _log.warning("rollback waits: %s", error)
             await self._must_wait(intent.candidates[0], again)
 
-    async def _must_wait(self, name: str, error: TargetError) -> None:
+    async def _must_wait(self, name: str, error: TargetError | MachineError) -> None:
         """A rollback that cannot be done stops the loop, calls a human, and is tried again."""
         core = self._core
         text = f"The rollback of {name} cannot be done yet: {error} It is retried."
         if core.halted != text:
             core.halt(text)
             await core.alert("rollback_stuck", "critical", text, name)
-        await asyncio.sleep(RETRY_S)  # the world has to change; there is no event to wait for
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(RETRY_S):  # the world has to change, and does not tell us
+                await core.recorder.wait_for(lambda _: core.draining)
         core.halted = ""
 
     async def _plan(self, versions: tuple[Version, ...], restores: int, reason: str) -> Undo:

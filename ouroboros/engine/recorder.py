@@ -64,7 +64,8 @@ class Recorder:
             IllegalMoveError: the table of moves does not list it; nothing was written.
             LedgerError: it could not be written; nothing was changed.
         """
-        task = spawn(self._record(event, actor=actor, idem=idem), name=f"record {event.kind}")
+        work = self._record(event, actor=actor, idem=idem)
+        task = spawn(work, name=f"record {event.kind}", awaited=True)
         return await asyncio.shield(task)
 
     async def _record(self, event: AnyEvent, *, actor: str, idem: str) -> Stored:

@@ -10,18 +10,31 @@ import logging
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from ouroboros.errors import OuroborosError
+
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 _alive: set[asyncio.Task[Any]] = set()
 
 
-def spawn(work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
-    """Start a task that stays referenced until it ends, and logs if it dies unexpectedly."""
+def spawn(work: Coroutine[Any, Any, T], name: str, *, awaited: bool = False) -> asyncio.Task[T]:
+    """Start a task that stays referenced until it ends, and logs if it dies unexpectedly.
+
+    `awaited` says that somebody waits for the outcome: an expected error is his to tell.
+    """
     task = asyncio.get_running_loop().create_task(work, name=name)
     _alive.add(task)
-    task.add_done_callback(_ended)
+    task.add_done_callback(_ended_awaited if awaited else _ended)
     return task
+
+
+def _ended_awaited(task: asyncio.Task[Any]) -> None:
+    expected = not task.cancelled() and isinstance(task.exception(), OuroborosError)
+    if expected:
+        _alive.discard(task)
+    else:
+        _ended(task)
 
 
 def _ended(task: asyncio.Task[Any]) -> None:

@@ -37,8 +37,9 @@ class EProcess:
         self._theta = theta
         self._sign = 1.0 if below else -1.0
         self._logs = [0.0] * len(SCALES)
-        self.peak = 0.0
-        """Largest log E so far; the evidence counts from the moment it was reached."""
+        self.log_e = 0.0
+        """Log of E now. Not its peak, although Ville would allow that: what is proven must agree
+        with the bounds that are shown beside it, and these are of now."""
 
     def push(self, x: float) -> None:
         """Take one log-ratio."""
@@ -46,11 +47,11 @@ class EProcess:
         for i, scale in enumerate(SCALES):
             # 1 + tanh(g) = 2 / (1 + e^(-2g)): exact far into the tail, where 1 + tanh is 0.
             self._logs[i] += math.log(2.0) - _softplus(-2.0 * scale * gap)
-        self.peak = max(self.peak, _log_mean_exp(self._logs))
+        self.log_e = _log_mean_exp(self._logs)
 
     def proves(self, alpha: float) -> bool:
-        """Whether the evidence ever reached 1/alpha."""
-        return self.peak >= -math.log(alpha)
+        """Whether the evidence stands at 1/alpha or more."""
+        return self.log_e >= -math.log(alpha)
 
 
 def log_e(xs: Sequence[float], theta: float, *, below: bool) -> float:

@@ -93,7 +93,7 @@ def _error(error: sqlite3.Error, path: Path) -> LedgerError:
     if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _no_space(path)):
         return LedgerFullError(
             f"There is no space left for the ledger {path}; nothing was appended.",
-            hint="Free some space; the engine goes on by itself.",
+            hint="Free some space.",
         )
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return LedgerError(

@@ -369,7 +369,8 @@ def _rolled_back(state: State, event: ev.RolledBack, ts: int) -> State:
         number=event.version,
         commit=event.commit,
         ts=ts,
-        title=f"rollback to version {event.restores}: {event.reason}",
+        title=f"rollback to version {event.restores}"
+        + (f": {event.reason}" if event.reason else ""),
         restores=event.restores,
     )
     return replace(state, versions=(*versions, version), intent=None)

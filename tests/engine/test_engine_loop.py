@@ -354,6 +354,16 @@ class TestRestart:
         c = await reach(engine, name, Phase.HELD)
         assert c.attempt == 2
 
+    async def test_a_restart_does_not_start_a_cycle_before_its_time(self, world: World) -> None:
+        engine = await world.start()
+        async with asyncio.timeout(10):
+            await engine._core.recorder.wait_for(lambda s: bool(s.cycle and s.cycle.finished_ns))
+        started = engine.state.cycle.started_ns
+        await world.stop(engine)
+        engine = await world.start()
+        due = started + engine.config.config.engine.interval
+        assert engine.status().next_cycle_ns == due
+
     async def test_state_after_a_restart_is_the_state_before(self, world: World) -> None:
         engine = await world.start()
         await promoted(engine)

@@ -44,11 +44,22 @@ def test_bounds_enclose_the_estimate_where_they_exist(xs: list[float]) -> None:
 @given(ratios, st.floats(-0.5, 0.5))
 def test_the_incremental_process_agrees_with_the_batch(xs: list[float], theta: float) -> None:
     process = EProcess(theta, below=True)
-    best = 0.0
     for i, x in enumerate(xs, 1):
         process.push(x)
-        best = max(best, log_e(xs[:i], theta, below=True))
-    assert process.peak == pytest.approx(best, abs=1e-9)
+        assert process.log_e == pytest.approx(log_e(xs[:i], theta, below=True), abs=1e-9)
+
+
+@given(ratios)
+def test_what_is_proven_agrees_with_the_bound_that_is_shown(xs: list[float]) -> None:
+    process = EProcess(0.0, below=True)
+    for x in xs:
+        process.push(x)
+    _, upper = bounds(xs, 0.05)
+    if process.proves(0.05):
+        assert upper is not None
+        assert upper <= 1e-6
+    elif upper is not None:
+        assert upper >= -1e-6
 
 
 @pytest.mark.parametrize("noise", ["normal", "heavy", "bimodal"])
