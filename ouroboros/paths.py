@@ -77,9 +77,18 @@ def find_root(start: Path) -> Path:
 
 
 def _main_of_worktree(mark: Path) -> Path | None:
-    """Return the main work tree that a linked worktree's `.git` file points to."""
-    match = re.fullmatch(r"gitdir: (.+?/\.git)/worktrees/[^/]+\s*", mark.read_text())
-    return Path(match[1]).resolve().parent if match else None
+    """Return the main work tree that a linked worktree's `.git` file points to.
+
+    The file may hold a path relative to itself (git 2.48, `worktree.useRelativePaths`).
+    """
+    try:
+        text = os.fsdecode(mark.read_bytes())
+    except OSError as error:
+        raise TargetError(
+            f"{mark} cannot be read: {error.strerror}.", hint="Correct its permissions."
+        ) from error
+    match = re.fullmatch(r"gitdir: (.+?/\.git)/worktrees/[^/]+\s*", text)
+    return (mark.parent / match[1]).resolve().parent if match else None
 
 
 def target_id(root: Path) -> str:

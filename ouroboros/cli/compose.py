@@ -30,7 +30,7 @@ from ouroboros.executors.local import LocalExecutor, find_python
 from ouroboros.ledger.evidence import Evidence
 from ouroboros.ledger.store import Store
 from ouroboros.paths import Paths, make_private, paths_for
-from ouroboros.proposers import Proposer
+from ouroboros.proposers import Proposer, registry
 from ouroboros.sandbox import Sandbox
 from ouroboros.vcs.repository import Repository
 from rpc.server import Server
@@ -118,8 +118,7 @@ def _deps(
 def _proposers(config: Config) -> dict[str, Proposer]:
     """Load every registered proposer that is not switched off."""
     off = set() if config.proposers.codemod.enabled else {"codemod"}
-    wanted = [name for name in plugins.names(plugins.PROPOSERS) if name not in off]
-    return {name: plugins.load(plugins.PROPOSERS, name)() for name in wanted}
+    return {name: registry.load(name)() for name in registry.names() if name not in off}
 
 
 async def serve(paths: Paths, *, on_ready: Callable[[Path], None]) -> int:

@@ -219,7 +219,6 @@ class Cycles:
         """Export the baseline for proposers to read; gone afterwards."""
         core = self._core
         folder = core.deps.cache / "proposing" / core.deps.new_id()
-        folder.parent.mkdir(parents=True, exist_ok=True)
         try:
             await core.git(core.deps.repository.export, base, folder)
             yield folder

@@ -177,11 +177,15 @@ class Engine:
 
     async def _live(self) -> None:
         """Refresh what is not in the ledger, and tell it when it changed."""
+        core = self._core
         while True:
-            await asyncio.sleep(STATUS_EVERY_S)
+            known = len(core.state.versions)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(STATUS_EVERY_S):
+                    await core.recorder.wait_for(partial(_versions_differ, known))
             self._sample = self._sampler.sample()
             await self._refresh_head()
-            self._core.bus.hint(LossyEvent(topic=STATUS, data=self.status()))
+            core.bus.hint(LossyEvent(topic=STATUS, data=self.status()))
 
     async def _refresh_head(self) -> None:
         core = self._core
@@ -531,6 +535,10 @@ class Engine:
 def _holds(state: State) -> tuple[tuple[str, int], ...]:
     """Return who waits for a human, and until when."""
     return tuple((c.id, c.expires_ns) for c in state.candidates.values() if c.phase is Phase.HELD)
+
+
+def _versions_differ(known: int, state: State) -> bool:
+    return len(state.versions) != known
 
 
 def _holds_differ(before: tuple[tuple[str, int], ...], state: State) -> bool:

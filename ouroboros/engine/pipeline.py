@@ -108,7 +108,7 @@ class Pipeline:
             try:
                 await self._take(step, candidate)
             except LedgerError as error:
-                if not core.halted:  # not an append: evidence that cannot be read or written
+                if error is not core.recorder.broken:  # but evidence that cannot be read or written
                     core.on_broken_ledger(error)
                 await core.wait_open()  # the same step is tried again
             finally:

@@ -44,7 +44,7 @@ class Recorder:
         self._changed = asyncio.Condition()
         self.state = State()
         self.broken: LedgerError | None = None
-        """Set when an append failed; the engine halts, since nothing may happen unrecorded."""
+        """The newest failed append; the engine halted, since nothing may happen unrecorded."""
         self.on_broken: Callable[[LedgerError], None] = lambda _: None
 
     async def load(self) -> None:
@@ -83,7 +83,6 @@ class Recorder:
                 self.broken = error
                 self.on_broken(error)
                 raise
-            self.broken = None
             if stored.entry.seq > self.state.seq:
                 self.state = advance(self.state, stored)
                 self._bus.publish(stored)

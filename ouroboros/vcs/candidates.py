@@ -11,11 +11,15 @@ Refs keep the objects alive: `refs/ouroboros/candidates/NAME` is the candidate,
 transaction; there is never one without the other.
 """
 
+import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+import psutil
 
 from ouroboros.errors import MachineError, Misuse, PatchConflictError, PatchError
 from ouroboros.model.text import safe_line, safe_text
@@ -27,6 +31,7 @@ from ouroboros.vcs.values import Built, CandidateRef, Reverted
 CANDIDATES = "refs/ouroboros/candidates/"
 CHECKPOINTS = "refs/ouroboros/checkpoints/"
 
+_SCRATCH = "ouroboros-git-"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 
 
@@ -34,7 +39,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 def scratch(git: Git) -> Iterator[tuple[Git, Path]]:
     """Hand out git with a fresh index and an empty work tree, and the folder they are in."""
     try:
-        temporary = tempfile.TemporaryDirectory(prefix="ouroboros-")
+        temporary = tempfile.TemporaryDirectory(prefix=f"{_SCRATCH}{os.getpid()}-")
     except OSError as error:
         raise MachineError(
             f"No temporary folder can be made: {error.strerror}.",
@@ -45,6 +50,14 @@ def scratch(git: Git) -> Iterator[tuple[Git, Path]]:
         empty = folder / "tree"
         empty.mkdir()
         yield git.at(index=folder / "index", work_tree=empty), folder
+
+
+def sweep_scratch() -> None:
+    """Remove the scratch folders of processes that were killed."""
+    for old in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*"):
+        pid = old.name.removeprefix(_SCRATCH).split("-")[0]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def build(git: Git, *, name: str, base: str, diff: str, message: str) -> Built:

@@ -255,7 +255,11 @@ class Repository:
         return MoveState.ELSEWHERE
 
     def clear_left_over_locks(self) -> tuple[Path, ...]:
-        """Remove index locks that a killed engine left; return them. Others' are not touched."""
+        """Remove index locks that a killed engine left; return them. Others' are not touched.
+
+        Its scratch folders go too.
+        """
+        candidates.sweep_scratch()
         linked = self.git_dir / "worktrees"
         directories = [self.git_dir, *(linked.iterdir() if linked.is_dir() else ())]
         locks = [IndexLock(directory) for directory in directories]

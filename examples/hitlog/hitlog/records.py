@@ -10,9 +10,14 @@ EMPTY_TOTALS = {
     "redirects": 0,
     "assets": 0,
     "pages": 0,
+    "gets": 0,
+    "posts": 0,
+    "heads": 0,
+    "others": 0,
     "first": None,
     "last": None,
 }
+METHODS = {"GET": "gets", "POST": "posts", "HEAD": "heads"}
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,7 @@ def add_hit(totals: dict, hit: Hit, *, asset: bool) -> None:
         totals["errors"] += 1
     if hit.redirected:
         totals["redirects"] += 1
+    totals[METHODS.get(hit.method, "others")] += 1
     totals["assets" if asset else "pages"] += 1
     if totals["first"] is None:
         totals["first"] = hit.time

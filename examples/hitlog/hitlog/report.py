@@ -56,7 +56,7 @@ def analyse(lines: Iterable[str]) -> Report:
         pages=count_pages(hits, all_pages(visits)),
         sections=count_sections(hits),
         entries=entries,
-        reach={entry: len(reachable(graph, entry)) for entry in entries[:8]},
+        reach={entry: len(reachable(graph, entry)) for entry in entries[:20]},
         terms=popular_terms(searches(hits)),
         filters=len(distinct_filters(hits)),
         hosts=totals_by_host(visits),

@@ -20,6 +20,10 @@ def test_totals_add_up(make_hit):
         "redirects": 1,
         "assets": 1,
         "pages": 2,
+        "gets": 3,
+        "posts": 0,
+        "heads": 0,
+        "others": 0,
         "first": 5,
         "last": 7,
     }

@@ -1,0 +1,364 @@
+"""The cockpit: follows one engine, paints what changed, asks before it acts.
+
+How it stays calm: events fold into the `View` as they come, but the screen is brought up to date
+at most four times a second (twice over SSH), each widget repaints only what differs, and the only
+thing that moves by itself is one countdown cell per second. How it stays up: a lost engine is a
+state of the view, not an error, and what the engine refuses is a notice.
+
+`q`, ctrl+q and ctrl+c end this process's screen and nothing else.
+"""
+
+import os
+import random
+import sys
+import time
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from textual import work
+from textual.app import App, SystemCommand
+from textual.screen import Screen
+from textual.theme import Theme
+
+from ouroboros.errors import OuroborosError
+from ouroboros.model.state import Candidate
+from ouroboros.model.text import safe_line, safe_text
+from rpc import wire
+from tui import asks
+from tui.asks import Answer, Ask
+from tui.keys import keys_for
+from tui.link import Connect, Link, dial
+from tui.loader import Loader
+from tui.screens.deck import Deck
+from tui.screens.live import LiveScreen
+from tui.view import Attached, Contact, Item, LedgerLine, LedgerLines, View, advance
+from tui.words import ASCII, UNICODE, Glyphs
+
+LOCAL_PERIOD_S = 0.25
+SSH_PERIOD_S = 0.5
+LEDGER_PAGE = 100
+BACKGROUND = "background"
+RESYNC_AFTER_S = 1.0
+FAREWELL = "The engine goes on. 'ouroboros tui' brings you back."
+
+
+class Cockpit(App[int]):
+    """The Textual application."""
+
+    CSS_PATH = Path(__file__).with_name("app.tcss")  # absolute: also for subclasses elsewhere
+    TITLE = "ouroboros"
+    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 - Textual declares it
+        (0, "-tiny"),
+        (60, "-narrow"),
+        (120, "-wide"),
+    ]
+    VERTICAL_BREAKPOINTS = [  # noqa: RUF012 - Textual declares it
+        (0, "-flat"),
+        (16, "-low"),
+        (22, "-short"),
+        (34, "-tall"),
+    ]
+
+    def __init__(
+        self,
+        connect: Connect,
+        *,
+        read_only: bool = False,
+        ascii_only: bool = False,
+        over_ssh: bool = False,
+        farewell: str = FAREWELL,
+        clock_ns: Callable[[], int] = time.time_ns,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        """Prepare; nothing is connected before the first paint.
+
+        Args:
+            connect: opens a connection to the engine.
+            read_only: grey out every key that changes something.
+            ascii_only: the terminal's character set is not Unicode.
+            over_ssh: repaint half as often and never animate.
+            farewell: what is printed when the person leaves.
+            clock_ns: UTC now.
+            jitter: a random number in [0, 1), for the back-off.
+        """
+        super().__init__()
+        self.ascii_only = ascii_only
+        self.farewell = farewell
+        self.clock_ns = clock_ns
+        self.view = View(read_only=read_only, utc_offset_s=_utc_offset(clock_ns()))
+        self.link = Link(connect, clock_ns=clock_ns, jitter=jitter)
+        self.loader = Loader(self.link.call, self._spawn, self.paint_soon)
+        self._period_s = SSH_PERIOD_S if over_ssh else LOCAL_PERIOD_S
+        self._painted_s = 0.0
+        self._paint_due = False
+        self._resync_due = False
+        self._reading_ledger = False
+        if over_ssh:
+            self.animation_level = "none"
+
+    @property
+    def glyphs(self) -> Glyphs:
+        """The symbols that this terminal can show."""
+        return ASCII if self.ascii_only else UNICODE
+
+    def get_default_screen(self) -> Screen[None]:
+        """Return the first screen."""
+        return LiveScreen(self.loader, id="_default")
+
+    def on_mount(self) -> None:
+        """Paint first, then connect."""
+        self._look()
+        self.set_interval(1.0, self._tick)
+        self.call_after_refresh(self._follow)
+
+    def _look(self) -> None:
+        if self.ascii_only:
+            self.add_class("-ascii")
+        self.register_theme(theme())
+        self.theme = os.environ.get("TEXTUAL_THEME") or "ouroboros"
+        few_colours = self.console.color_system in ("standard", "windows")
+        if few_colours and not self.is_headless and "TEXTUAL_THEME" not in os.environ:
+            self.theme = "ansi-dark"
+
+    # --- following the engine -------------------------------------------------------------------
+
+    @work(group="follow", exclusive=True)
+    async def _follow(self) -> None:
+        async for item in self.link.follow():
+            self._fold(item)
+
+    def _fold(self, item: Item) -> None:
+        before = self.view
+        self.view = advance(before, item)
+        if isinstance(item, Attached):
+            self.loader.forget(failures_only=True)
+            if self.view.older > 0 and not self.view.ledger:
+                self.fetch_ledger()
+        if self.view.resync and not self._resync_due:
+            self._resync_due = True
+            self.set_timer(RESYNC_AFTER_S, self._resync)
+        if self.view.contact is not before.contact:
+            self.paint_now()
+        else:
+            self.paint_soon()
+
+    async def _resync(self) -> None:
+        self._resync_due = False
+        if self.view.resync:
+            await self.link.resync()
+
+    def refresh_all(self) -> None:
+        """Read everything again; while the engine is away, try again at once."""
+        self.loader.forget()
+        if self.view.contact is Contact.LIVE:
+            self._spawn(self.link.resync())
+        else:
+            self.link.nudge()
+        self.paint_soon()
+
+    def fetch_ledger(self) -> None:
+        """Read the next page of older ledger entries, if there is one."""
+        if self.view.older > 0 and not self._reading_ledger:
+            self._reading_ledger = True
+            self._spawn(self._read_ledger(self.view.older))
+
+    async def _read_ledger(self, before: int) -> None:
+        try:
+            page = await self.link.call(wire.LedgerList(before=before, limit=LEDGER_PAGE))
+        except OuroborosError as error:
+            self.say_error(error)
+            return
+        finally:
+            self._reading_ledger = False
+        rows = tuple(
+            LedgerLine(
+                seq=row.seq,
+                ts=row.ts,
+                kind=row.kind,
+                actor=row.actor,
+                candidate=row.candidate,
+                text=row.text,
+            )
+            for row in page.rows
+        )
+        self._fold(LedgerLines(lines=rows, older=page.next))
+
+    def _spawn(self, work: Any) -> object:
+        return self.run_worker(work, group=BACKGROUND)
+
+    # --- painting -------------------------------------------------------------------------------
+
+    def paint_soon(self) -> None:
+        """Bring the screen up to date within the period; many changes become one repaint."""
+        if self._paint_due or not self.is_running:
+            return
+        self._paint_due = True
+        wait = self._painted_s + self._period_s - time.monotonic()
+        if wait <= 0:
+            self.call_next(self._paint)
+        else:
+            self.set_timer(wait, self._paint)
+
+    def paint_now(self) -> None:
+        """Bring the screen up to date: somebody pressed a key."""
+        self._paint_due = True
+        self._paint()
+
+    def _paint(self) -> None:
+        if not self._paint_due:
+            return
+        self._paint_due = False
+        self._painted_s = time.monotonic()
+        now = self.clock_ns()
+        for screen in self.screen_stack:
+            show = getattr(screen, "show", None)
+            if show is not None and screen.is_mounted and screen.is_attached:
+                show(self.view, now)
+
+    def _tick(self) -> None:
+        top = self.screen_stack[-1]
+        if isinstance(top, Deck):
+            top.tick(self.view, self.clock_ns())
+
+    # --- asking and acting ----------------------------------------------------------------------
+
+    def ask(self, ask: Ask) -> None:
+        """Open the question; what follows a yes runs in the background."""
+        from tui.screens.confirm import ConfirmScreen
+
+        def answered(answer: Answer | None) -> None:
+            if answer is not None:
+                self._spawn(self._carry_out(ask, answer))
+
+        self.push_screen(ConfirmScreen(ask, self.view), answered)
+
+    async def _carry_out(self, ask: Ask, answer: Answer) -> None:
+        subject = safe_line(ask.candidate) or (f"v{ask.to}" if ask.to else "")
+        self.say(f"{answer.choice.label} {subject}".strip() + ": asked the engine.")
+        try:
+            await self.link.call(asks.request_of(ask, answer))
+        except OuroborosError as error:
+            self.say_error(error)
+            return
+        self.say(f"{subject} {answer.choice.done}".strip())
+
+    def ask_rollback(self, candidate: Candidate | None, version: int) -> None:
+        """Fetch what a rollback would do, then ask."""
+        self._spawn(self._preview(candidate, version))
+
+    async def _preview(self, candidate: Candidate | None, version: int) -> None:
+        try:
+            preview = await self.link.call(asks.preview_request(candidate, version))
+        except OuroborosError as error:
+            self.say_error(error)
+            return
+        self.ask(
+            asks.ask_rollback(self.view, preview, candidate=candidate, glyphs=self.glyphs),
+        )
+
+    def say(
+        self,
+        text: str,
+        *,
+        title: str = "",
+        severity: Literal["information", "warning", "error"] = "information",
+    ) -> None:
+        """Show a notice. Foreign text may be in it, so it is never parsed as markup."""
+        wait = 12.0 if severity == "error" else 4.0
+        clean = safe_text(text, limit=600)
+        self.notify(clean, title=title, severity=severity, timeout=wait, markup=False)
+
+    def say_error(self, error: OuroborosError) -> None:
+        """Show what the engine refused, and what to do next."""
+        hint = f"\n{error.hint}" if error.hint else ""
+        self.say(f"{error.message}{hint}", title=error.rpc_name, severity="error")
+
+    def copy(self, text: str) -> None:
+        """Copy one short text through the terminal."""
+        clean = safe_line(text)
+        self.copy_to_clipboard(clean)
+        self.say(f"Copied {clean} (if your terminal allows OSC 52).")
+
+    # --- leaving --------------------------------------------------------------------------------
+
+    def leave(self) -> None:
+        """End the cockpit; the engine goes on."""
+        self.exit(0, message=self.farewell)
+
+    async def action_quit(self) -> None:
+        """ctrl+q: the same as q."""
+        self.leave()
+
+    def action_help_quit(self) -> None:
+        """ctrl+c: a reflex; say what it does not do."""
+        self.say("q leaves the cockpit. The engine goes on either way.")
+
+    async def on_unmount(self) -> None:
+        """Hang up."""
+        await self.link.close()
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """Offer the keys of the screen, where they are possible, and the themes."""
+        if isinstance(screen, Deck):
+            for key in keys_for(screen.WHERE):
+                if key.name in ("palette", "down", "up", "top", "bottom", "back"):
+                    continue
+                if not screen.obstacle(key.action):
+                    title = f"{key.label} ({key.shown})"
+                    yield SystemCommand(title, key.help, _runner(screen, key.action))
+        yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
+
+
+def theme() -> Theme:
+    """The default colours: dark, calm, and readable for those who confuse red and green."""
+    return Theme(
+        name="ouroboros",
+        primary="#79b8ff",
+        secondary="#b7a6f6",
+        accent="#5fd3dc",
+        success="#7fd88f",
+        warning="#e8b84a",
+        error="#ff8a7a",
+        background="#10151b",
+        surface="#171e26",
+        panel="#1e2731",
+        foreground="#d3dbe3",
+        dark=True,
+    )
+
+
+def _runner(screen: Deck, action: str) -> Callable[[], Any]:
+    async def run() -> None:
+        await screen.run_action(action)
+
+    return run
+
+
+def _utc_offset(now_ns: int) -> int:
+    offset = datetime.fromtimestamp(now_ns / 1e9).astimezone().utcoffset()
+    return int(offset.total_seconds()) if offset is not None else 0
+
+
+def speaks_unicode(encoding: str | None) -> bool:
+    """Whether a terminal that is written to in this encoding can show the symbols."""
+    return (encoding or "").lower().replace("-", "").startswith(("utf8", "utf16", "utf32"))
+
+
+def run(socket: Path, *, read_only: bool = False, farewell: str = FAREWELL) -> int:
+    """Run the cockpit in this terminal until the person leaves it.
+
+    Args:
+        socket: the engine's socket; it need not exist yet, the cockpit waits for it.
+        read_only: look, do not act.
+        farewell: what is printed on leaving.
+    """
+    app = Cockpit(
+        dial(socket),
+        read_only=read_only,
+        ascii_only=not speaks_unicode(getattr(sys.__stdout__, "encoding", None)),
+        over_ssh=bool(os.environ.get("SSH_CONNECTION")),
+        farewell=farewell,
+    )
+    return app.run() or app.return_code or 0

@@ -1,0 +1,151 @@
+"""What is fetched only when somebody looks at it: explanations, diffs, logs.
+
+A panel asks for a value in each repaint; the first time it gets None, the fetch starts, and the
+screen is painted again when it arrives. A fetch waits a moment first and is dropped when the
+reader has moved on: holding `j` must not ask for a hundred diffs. What failed stays failed (and
+says so) until the reader refreshes or the line comes back.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import msgspec
+
+from ouroboros.errors import OuroborosError
+from ouroboros.model.snapshot import Explanation
+from ouroboros.model.state import Candidate
+from rpc import wire
+from tui.diff import Diff, render
+from tui.words import Line, line
+
+PAGE = 65_536
+"""Characters of a diff that are fetched at once."""
+LOG_LINES = 5_000
+_KEPT = 48
+_SETTLE_S = 0.08
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """The fetch did not work, and why."""
+
+    text: str
+
+
+class DiffPages(msgspec.Struct, frozen=True, kw_only=True):
+    """As much of a diff as was read, and how long it is."""
+
+    text: str
+    total: int
+    rendered: Diff
+
+    @property
+    def whole(self) -> bool:
+        """Whether there is nothing more to read."""
+        return len(self.text) >= self.total
+
+
+Key = tuple[str, ...]
+Call = Callable[[wire.Request[Any]], Awaitable[Any]]
+Spawn = Callable[[Coroutine[Any, Any, None]], object]
+
+
+class Loader:
+    """A small cache in front of the engine."""
+
+    def __init__(self, call: Call, spawn: Spawn, changed: Callable[[], None]) -> None:
+        """Keep the doors.
+
+        Args:
+            call: sends a request.
+            spawn: runs a coroutine in the background.
+            changed: is called when a value has arrived.
+        """
+        self._call = call
+        self._spawn = spawn
+        self._changed = changed
+        self._values: OrderedDict[Key, Any] = OrderedDict()
+        self._running: set[Key] = set()
+        self._wanted: dict[str, Key] = {}
+
+    def forget(self, *, failures_only: bool = False) -> None:
+        """Drop what was read (or only what could not be read)."""
+        for key, value in list(self._values.items()):
+            if not failures_only or isinstance(value, Failed):
+                del self._values[key]
+
+    def explanation(self, c: Candidate) -> Explanation | None:
+        """The verdict in words, once it is there."""
+        if c.verdict is None:
+            return None
+        key = ("explain", c.id, str(c.verdict_seq))
+        value = self._get(key, lambda: self._call(wire.GovernorExplain(id=c.id)))
+        return value if isinstance(value, Explanation) else None
+
+    def diff(self, c: Candidate) -> DiffPages | Failed | None:
+        """The first page (or more) of the diff."""
+        value: DiffPages | Failed | None = self._get(
+            _diff_key(c),
+            lambda: self._page(c, None),
+        )
+        return value
+
+    def more_diff(self, c: Candidate) -> None:
+        """Read the next page, if there is one and nobody reads it yet."""
+        key = _diff_key(c)
+        pages = self._values.get(key)
+        if isinstance(pages, DiffPages) and not pages.whole and key not in self._running:
+            self._start(key, lambda: self._page(c, pages))
+
+    def log(self, c: Candidate, check: str) -> tuple[Line, ...] | Failed | None:
+        """The captured output of one check."""
+        key = ("log", c.id, c.commit, str(c.attempt), check)
+        value: tuple[Line, ...] | Failed | None = self._get(key, lambda: self._log(c, check))
+        return value
+
+    async def _page(self, c: Candidate, before: DiffPages | None) -> DiffPages:
+        so_far = before.text if before is not None else ""
+        request = wire.CandidateDiff(id=c.id, offset=len(so_far), limit=PAGE)
+        result = await self._call(request)
+        text = so_far + result.text
+        total = result.total if result.text else len(text)
+        return DiffPages(text=text, total=total, rendered=await asyncio.to_thread(render, text))
+
+    async def _log(self, c: Candidate, check: str) -> tuple[Line, ...]:
+        result = await self._call(wire.CandidateLog(id=c.id, check=check))
+        rows = result.text.expandtabs(4).rstrip("\n").split("\n")
+        left_out = len(rows) - LOG_LINES
+        head = (line((f"({left_out} earlier lines are not shown)", "dim")),) if left_out > 0 else ()
+        return (*head, *(line(row) for row in rows[-LOG_LINES:]))
+
+    def _get(self, key: Key, fetch: Callable[[], Awaitable[Any]]) -> Any:
+        self._wanted[key[0]] = key
+        if key in self._values:
+            self._values.move_to_end(key)
+            return self._values[key]
+        if key not in self._running:
+            self._start(key, fetch)
+        return None
+
+    def _start(self, key: Key, fetch: Callable[[], Awaitable[Any]]) -> None:
+        self._running.add(key)
+        self._spawn(self._run(key, fetch))
+
+    async def _run(self, key: Key, fetch: Callable[[], Awaitable[Any]]) -> None:
+        try:
+            await asyncio.sleep(_SETTLE_S)
+            if self._wanted.get(key[0]) != key:
+                return
+            self._values[key] = await fetch()
+        except OuroborosError as error:
+            self._values.setdefault(key, Failed(str(error)))
+        finally:
+            self._running.discard(key)
+        while len(self._values) > _KEPT:
+            self._values.popitem(last=False)
+        self._changed()
+
+
+def _diff_key(c: Candidate) -> Key:
+    return ("diff", c.id, c.commit or c.diff)
