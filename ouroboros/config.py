@@ -243,6 +243,9 @@ class Engine(Section, frozen=True, kw_only=True):
     max_in_flight: int = 4
     """Candidates between proposal and verdict: further cycles wait, and of those submitted from
     outside no more than these are evaluated at once."""
+    max_errors_in_a_row: int = 3
+    """Circuit breaker: after so many candidates in a row ended in error (never: were rejected), the
+    engine pauses itself and raises an alert."""
     watch_after: Duration = msgspec.field(default_factory=lambda: seconds(60))
     """How long after a promotion the new head is measured again against its parent."""
     shutdown_grace: Duration = msgspec.field(default_factory=lambda: seconds(10))
@@ -435,6 +438,7 @@ def _check_counts(config: Config, text: str, origin: str) -> None:
         "sandbox.processes": config.sandbox.processes,
         "engine.proposals_per_cycle": config.engine.proposals_per_cycle,
         "engine.max_in_flight": config.engine.max_in_flight,
+        "engine.max_errors_in_a_row": config.engine.max_errors_in_a_row,
         "proposers.codemod.hot_functions": config.proposers.codemod.hot_functions,
     }
     for key, value in counts.items():

@@ -23,6 +23,7 @@ from ouroboros import __version__, errors
 from ouroboros.errors import (
     BusyError,
     EngineUnreachableError,
+    InvalidParamsError,
     OuroborosError,
     UnauthenticatedError,
     UnsupportedProtocolError,
@@ -163,8 +164,13 @@ class Client:
             raise _same(self._lost)
         number = next(self._ids)
         message = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
+        try:
+            frame = msgspec.json.encode(message).decode()
+        except UnicodeEncodeError:  # an argument of the shell may be any bytes
+            raise InvalidParamsError(
+                f"The parameters of {method} hold bytes that are no UTF-8 text."
+            ) from None
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        frame = msgspec.json.encode(message).decode()
         self._waiting[number] = _Waiting(future=future, on_result=on_result)
         try:
             await self._socket.send_str(frame)

@@ -26,6 +26,7 @@ from ouroboros.client import Client, wire
 from ouroboros.errors import EngineUnreachableError, OuroborosError
 from ouroboros.governor.decide import numbers
 from ouroboros.model.entry import Stored
+from ouroboros.model.events import AlertRaised
 from ouroboros.model.phase import IN_FLIGHT, Phase
 from ouroboros.model.snapshot import Activity
 from ouroboros.model.state import Candidate, confirmed_change
@@ -35,6 +36,8 @@ from ouroboros.paths import Paths, find_root, paths_for
 READY_S = 30.0
 BUDGET_S = 210.0
 """Time for the engine's own search; what comes after (rollback, verification) takes seconds."""
+
+TOPICS = ("candidate.*", "cycle.finished", "alert.fired")
 
 BAD_TITLE = "sort in place instead of copying the list"
 
@@ -330,7 +333,7 @@ async def _watch(demo: Demo, client: Client) -> None:
     """Tell what happens until enough was seen, no idea is left, or the time is used up."""
     try:
         async with asyncio.timeout(demo.options.budget_s):
-            async with client.subscribe(("candidate.*", "cycle.finished"), from_seq=0) as feed:
+            async with client.subscribe(TOPICS, from_seq=0) as feed:
                 async for item in feed:
                     if isinstance(item, Stored):
                         await _tell(demo, client, item)
@@ -342,6 +345,9 @@ async def _watch(demo: Demo, client: Client) -> None:
 
 async def _tell(demo: Demo, client: Client, item: Stored) -> None:
     kind = item.entry.event.kind
+    if isinstance(item.entry.event, AlertRaised):
+        demo.say(f"alert: {safe_line(item.entry.event.text, limit=400)}")
+        return
     name = getattr(item.entry.event, "candidate", "")
     if kind not in {"proposed", "held", "rejected", "errored", "promoted", "kept", "rolled_back"}:
         return
@@ -372,7 +378,7 @@ async def _seen_enough(demo: Demo, client: Client) -> bool:
     snapshot = await client.call(wire.EngineSnapshot())
     every = snapshot.state.candidates.values()
     status = snapshot.status
-    if status.activity is Activity.HALTED:
+    if status.activity in {Activity.HALTED, Activity.PAUSED}:
         return True
     busy = any(c.phase in IN_FLIGHT for c in every)
     idle = status.cycle is not None and status.cycle.outcome in {"idle", "error"} and not busy

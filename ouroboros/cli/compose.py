@@ -1,8 +1,8 @@
 """The composition root: where rooms become an engine, and an engine becomes a process.
 
-Nothing else builds the engine from parts. Signals: the first SIGTERM or SIGINT drains (running
-evaluations get `[engine] shutdown_grace`, then they are requeued), the second kills at once. In
-neither case does a child survive: the sandbox launcher dies with us.
+Nothing else builds the engine from parts. Signals: the first SIGTERM, SIGINT or SIGHUP drains
+(running evaluations get `[engine] shutdown_grace`, then they are requeued), the second kills at
+once. In neither case does a child survive: the sandbox launcher dies with us.
 """
 
 import asyncio
@@ -149,7 +149,9 @@ def _on_signals(engine: Engine) -> None:
             os._exit(SECOND_SIGNAL_EXIT)
         spawn(engine.shutdown(actor="engine", reason=which.name), "shutdown")
 
-    for which in (signal.SIGTERM, signal.SIGINT):
+    for which in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if which is signal.SIGHUP and signal.getsignal(which) is signal.SIG_IGN:
+            continue  # started by nohup: the terminal may vanish
         loop.add_signal_handler(which, asked, which)
 
 
@@ -170,7 +172,10 @@ def run_engine(root: Path, *, headless: bool) -> int:
 
     def ready(socket: Path) -> None:
         if headless:
-            print(f"ready: {root} on {socket}", flush=True)  # noqa: T201 - the one line of serve
+            try:
+                print(f"ready: {root} on {socket}", flush=True)  # noqa: T201 - the one line of serve
+            except BrokenPipeError:
+                _log.warning("nobody reads the standard output; ready on %s", socket)
 
     try:
         return asyncio.run(serve(paths_for(root, os.environ), on_ready=ready))

@@ -25,7 +25,7 @@ from ouroboros.errors import (
 )
 from ouroboros.evaluation.plan import Plan
 from ouroboros.model import events as ev
-from ouroboros.model.phase import IN_FLIGHT
+from ouroboros.model.phase import IN_FLIGHT, Phase
 from ouroboros.model.progress import HotSpot
 from ouroboros.model.proposal import Proposal
 from ouroboros.proposers import Context
@@ -148,7 +148,8 @@ class Cycles:
             return
         done = ev.CycleFinished(cycle=number, outcome=outcome, proposals=len(brought), text=text)
         await core.recorder.record(done)
-        self._again = bool(brought) and core.config.config.engine.drain_ideas
+        judged = any(core.state.candidates[n].phase is not Phase.ERRORED for n in brought)
+        self._again = judged and core.config.config.engine.drain_ideas
 
     async def _ask(self, number: int, base: str) -> tuple[list[str], str]:
         """Ask each proposer in turn until the cycle has enough; returns ids and what failed."""

@@ -28,7 +28,7 @@ from ouroboros.governor.decide import Evidence, decide, screen_verdict
 from ouroboros.model import events as ev
 from ouroboros.model.evaluation import EvaluationStatus
 from ouroboros.model.phase import IN_FLIGHT, Phase
-from ouroboros.model.state import Candidate, State
+from ouroboros.model.state import Candidate, State, errors_in_a_row
 from ouroboros.model.verdict import Decision, Reason, Verdict
 from ouroboros.vcs.values import Built
 
@@ -107,6 +107,7 @@ class Pipeline:
                 return
             try:
                 await self._take(step, candidate)
+                await self._break_circuit(name)
             except LedgerError as error:
                 if error is not core.recorder.broken:  # but evidence that cannot be read or written
                     core.on_broken_ledger(error)
@@ -130,6 +131,19 @@ class Pipeline:
         except Exception as error:  # noqa: BLE001 - the edge: a bug becomes an explicit outcome
             _log.exception("step of %s in %s failed", name, candidate.phase)
             await self._errored(candidate, f"{type(error).__name__}: {error}", room="engine")
+
+    async def _break_circuit(self, name: str) -> None:
+        """Pause after too many errors in a row: the next candidate would fare no better."""
+        core = self._core
+        limit = core.config.config.engine.max_errors_in_a_row
+        failed = core.state.candidates[name]
+        if failed.phase is not Phase.ERRORED or core.state.paused:
+            return
+        if errors_in_a_row(core.state) >= limit:
+            last = failed.reasons[0].text if failed.reasons else "unknown"
+            text = f"{limit} candidates in a row ended in error; the last: {last}"
+            await core.recorder.record(ev.Paused(reason=text))
+            await core.alert("circuit_breaker", "critical", text, name)
 
     async def _errored(self, candidate: Candidate, reason: str, *, room: str) -> None:
         """Write the fault; past promotion there is no such phase, so a human is called."""

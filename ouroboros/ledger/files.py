@@ -30,6 +30,15 @@ def make_file(path: Path) -> None:
         os.close(folder)
 
 
+def identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells one file from another that took its place; None where there is none."""
+    try:
+        info = path.stat()
+    except OSError:
+        return None
+    return info.st_dev, info.st_ino
+
+
 def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
     """Open the database; without `read_only` it must exist and be writable."""
     uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}"

@@ -68,6 +68,7 @@ class Store:
         self._path = path
         self._read_only = read_only
         self._broken = ""
+        self._identity = files.identity(path)
 
     @classmethod
     def open(cls, path: Path, *, read_only: bool = False) -> Self:
@@ -126,6 +127,12 @@ class Store:
             raise LedgerError(
                 f"{self._path} failed earlier ({self._broken}) and takes no more entries.",
                 hint="Check the disk, then restart the engine.",
+            )
+        if files.identity(self._path) != self._identity:
+            # SQLite would go on writing into the file that no longer has a name.
+            raise LedgerError(
+                f"The ledger {self._path} was removed or replaced; nothing was appended.",
+                hint="Put it back, or stop this engine and start it again.",
             )
         with self._transaction():
             first = self._by_idem(idem)

@@ -6,6 +6,7 @@ construction. State is what people and recovery need; it holds no handles and no
 """
 
 from collections.abc import Mapping
+from itertools import takewhile
 
 import msgspec
 from msgspec.structs import replace
@@ -14,7 +15,7 @@ from ouroboros.errors import IllegalMoveError
 from ouroboros.model import events as ev
 from ouroboros.model.entry import GENESIS, Stored
 from ouroboros.model.evaluation import Evaluation
-from ouroboros.model.phase import START, Phase, step
+from ouroboros.model.phase import FINAL, START, Phase, step
 from ouroboros.model.proposal import FileChange, Mark
 from ouroboros.model.verdict import Reason, Verdict
 
@@ -121,6 +122,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     paused: bool = False
     pause_reason: str = ""
     pause_actor: str = ""
+    resumed_ns: int = 0
     mode: str = ""
     config_hash: str = ""
     running: bool = False
@@ -281,7 +283,7 @@ def _engine(state: State, event: ev.AnyEvent, stored: Stored) -> State:  # noqa:
         case ev.Paused():
             return replace(state, paused=True, pause_reason=event.reason, pause_actor=actor)
         case ev.Resumed():
-            return replace(state, paused=False, pause_reason="", pause_actor="")
+            return replace(state, paused=False, pause_reason="", pause_actor="", resumed_ns=ts)
         case ev.CycleStarted():
             cycle = Cycle(number=event.cycle, trigger=event.trigger, started_ns=ts)
             return replace(state, cycle=cycle, cycles=event.cycle)
@@ -390,3 +392,16 @@ def confirmed_change(verdict: Verdict | None) -> float | None:
         if c.stage == "confirm" and c.role == "objective" and c.change is not None
     ]
     return min(changes, default=None)
+
+
+def errors_in_a_row(state: State) -> int:
+    """Return how many of the newest settled candidates ended in error, since the last resume."""
+    settled = sorted(
+        (
+            c
+            for c in state.candidates.values()
+            if c.phase in FINAL and c.since_ns > state.resumed_ns
+        ),
+        key=lambda c: c.since_ns,
+    )
+    return sum(1 for _ in takewhile(lambda c: c.phase is Phase.ERRORED, reversed(settled)))

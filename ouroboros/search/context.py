@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ouroboros.config import Config
+from ouroboros.model.phase import Phase
 from ouroboros.model.progress import HotSpot
 from ouroboros.model.state import State, confirmed_change
 from ouroboros.model.text import safe_line
@@ -30,10 +31,15 @@ def context_for(
         base=base,
         tree=tree,
         hot_spots=hot_spots,
-        tried=frozenset(c.idea for c in state.candidates.values()),
+        tried=tried(state),
         outcomes=_outcomes(state),
         config=config,
     )
+
+
+def tried(state: State) -> frozenset[str]:
+    """Return the ideas that had their chance; one that ended in our own error had none."""
+    return frozenset(c.idea for c in state.candidates.values() if c.phase is not Phase.ERRORED)
 
 
 def _outcomes(state: State) -> tuple[PastOutcome, ...]:

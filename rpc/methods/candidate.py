@@ -8,7 +8,7 @@ from ouroboros.model.snapshot import without_pairs
 from ouroboros.model.state import Candidate
 from ouroboros.model.text import safe_line, safe_text
 from rpc import wire
-from rpc.methods.checks import filled, phases, within
+from rpc.methods.checks import at_most, filled, phases, within
 from rpc.methods.registry import handles
 from rpc.methods.session import Session
 
@@ -17,6 +17,9 @@ PAGE = 500
 
 TEXT = 256 << 10
 """Most characters of a diff's page, and of a log."""
+
+TITLE = 500
+"""Most characters of a title: it stands in every list; what is long goes into the rationale."""
 
 WAIT_S = 3600.0
 """Longest wait of `candidate.wait`."""
@@ -89,6 +92,7 @@ async def submit(session: Session, request: wire.CandidateSubmit) -> wire.Submit
     """Take a proposal."""
     filled("diff", request.diff)
     filled("title", request.title)
+    at_most("title", request.title, TITLE)
     submission = Submission(
         diff=request.diff,
         title=request.title,

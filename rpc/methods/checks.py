@@ -27,6 +27,18 @@ def filled(name: str, value: str) -> None:
         raise InvalidParamsError(f"Invalid params: `{name}` is empty.")
 
 
+def at_most(name: str, value: str, limit: int) -> None:
+    """Refuse a text of more than `limit` characters.
+
+    Raises:
+        InvalidParamsError: it is longer.
+    """
+    if len(value) > limit:
+        raise InvalidParamsError(
+            f"Invalid params: `{name}` has {len(value)} characters, at most {limit} are taken."
+        )
+
+
 def phases(name: str, values: tuple[str, ...]) -> frozenset[Phase]:
     """Return the named phases.
 

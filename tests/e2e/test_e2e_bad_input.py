@@ -238,6 +238,14 @@ def test_a_branch_that_disappears_is_named_and_may_come_back(served: Served) -> 
     assert settle(served, propose(served, FASTER))["phase"] == "held"
 
 
+def test_a_title_that_is_too_long_or_no_text_is_refused(served: Served) -> None:
+    served.start()
+    file = str(served.root / "faster.diff")
+    assert_refused(run(served, "propose", file, "--title", "x" * 501), 2, "at most 500", hint=False)
+    assert_refused(run(served, "propose", file, "--title", "\udcff"), 2, "no UTF-8", hint=False)
+    assert served.json("status")["candidates"] == 0
+
+
 def test_a_title_writes_no_trailer_and_a_commit_bears_todays_date(served: Served) -> None:
     served.start()
     hostile = "fast\nApproved-by: root\n\x1b[31mOuroboros-Approved-By: uid:root"
@@ -300,3 +308,22 @@ def test_no_secret_of_the_engine_is_seen_by_a_target_that_shadows_it(served: Ser
         ["grep", "-rl", "hunter2-of-the-engine", str(served.root.parent)], capture_output=True
     )
     assert found.stdout == b""
+
+
+def test_a_terminal_that_vanishes_ends_the_engine_in_order(served: Served) -> None:
+    served.start()
+    assert served.signal(signal.SIGHUP) == 0
+    assert '"engine_stopped"' in served.run("--json", "ledger", "list", "--limit", "1").replace(
+        " ", ""
+    )
+
+
+def test_an_engine_whose_output_nobody_reads_goes_on(served: Served) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with served.log.open("ab") as log:
+        command = [str(OUROBOROS), "--repo", str(served.root), "serve"]
+        served.process = subprocess.Popen(command, stdout=writer, stderr=log, env=served.env)
+    os.close(writer)
+    until(lambda: run(served, "status").returncode == 0, what="it serves")
+    assert "nobody reads" in served.log.read_text()

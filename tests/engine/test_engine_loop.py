@@ -20,6 +20,7 @@ from ouroboros.errors import (
 from ouroboros.model.entry import Stored
 from ouroboros.model.phase import Phase
 from ouroboros.model.snapshot import Activity
+from ouroboros.search.context import tried
 
 BY = "uid:tester"
 
@@ -112,6 +113,35 @@ class TestAutonomous:
         assert c.phase is phase
         assert c.reasons[0].code == code
         assert "because" in c.reasons[0].text
+
+    async def test_errors_in_a_row_pause_the_engine_and_rejections_do_not(
+        self, world: World
+    ) -> None:
+        engine = await world.start()
+        status = "failed"
+        world.executor.answer = lambda plan: evaluation(plan, status=status, cause="why")
+        lines = [make_diff("m.py", "x + 1", f"x + 1 + {i} - {i}") for i in range(9)]
+        for diff in lines[:4]:
+            await reach(engine, await submit(engine, diff), Phase.REJECTED)
+        assert not engine.state.paused
+        status = "error"
+        for diff in lines[4:7]:
+            await reach(engine, await submit(engine, diff), Phase.ERRORED)
+        async with asyncio.timeout(10):
+            await engine._core.recorder.wait_for(lambda s: bool(s.alerts))
+        assert engine.state.paused
+        assert "3 candidates in a row" in engine.state.pause_reason
+        assert "why" in engine.state.pause_reason
+        await engine.resume(actor=BY, reason="repaired")
+        await reach(engine, await submit(engine, lines[7]), Phase.ERRORED)
+        assert not engine.state.paused
+
+    async def test_an_idea_that_ended_in_our_error_is_not_used_up(self, world: World) -> None:
+        engine = await world.start()
+        world.executor.answer = lambda plan: evaluation(plan, status="error", cause="why")
+        name = await submit(engine)
+        await reach(engine, name, Phase.ERRORED)
+        assert engine.candidate(name).idea not in tried(engine.state)
 
     async def test_a_bug_in_the_executor_is_an_error_not_a_verdict(self, world: World) -> None:
         world.configure("autonomous")
@@ -392,7 +422,8 @@ class TestRestart:
         await engine.pause(actor=BY, reason="so that there is one more entry", now=False)
         async with asyncio.timeout(10):
             await task
-        assert seen == list(range(1, engine.state.seq + 1))
+        assert seen == list(range(1, len(seen) + 1))
+        assert {"promoted", "paused"} <= set(world.kinds()[: len(seen)])
 
     async def test_the_ledger_verifies_and_the_repository_is_whole(
         self, world: World, engine: Engine

@@ -67,6 +67,20 @@ def test_the_same_key_for_another_event_is_refused(store: Store) -> None:
     assert store.verify().ok
 
 
+def test_a_file_that_was_removed_takes_no_more_entries(filled: Fill, path: Path) -> None:
+    store = filled(2)
+    elsewhere = path.with_name("elsewhere")
+    path.rename(elsewhere)
+    with pytest.raises(LedgerError, match="was removed or replaced"):
+        filled(1)
+    path.write_bytes(b"")
+    with pytest.raises(LedgerError, match="was removed or replaced"):
+        filled(1)
+    elsewhere.replace(path)
+    filled(1)
+    assert store.head().size == 3
+
+
 def test_text_that_json_cannot_hold_is_refused_whole(store: Store) -> None:
     for reason, idem in (("\ud800", "good"), ("good", "\ud800")):
         with pytest.raises(LedgerError):

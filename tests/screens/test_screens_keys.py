@@ -284,6 +284,16 @@ async def test_the_cursor_stays_with_its_candidate_when_rows_move(
         assert seat.app.screen.chosen.id == "c3"
 
 
+async def test_a_new_hold_never_takes_the_cursor_from_the_first_row(
+    sit: Sit, engine: ScriptedEngine
+) -> None:
+    async with sit(engine) as seat:
+        assert seat.app.screen.chosen.id == "c4"
+        engine.to_held("c6", "a newer one", ts=NOW)
+        await seat.until(lambda: "c6" in seat.text, "c6")
+        assert seat.app.screen.chosen.id == "c4"
+
+
 @pytest.mark.parametrize("first", [("a",), ("a", "right")])
 async def test_a_question_whose_candidate_moved_cannot_be_confirmed(
     sit: Sit, engine: ScriptedEngine, first: tuple[str, ...]

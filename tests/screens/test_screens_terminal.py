@@ -57,7 +57,7 @@ class Terminal:
         begin, deadline = len(self.out), time.monotonic() + DEADLINE_S
         while text not in self.out[max(0, begin - len(text)) :]:
             self.read(0.2)
-            assert time.monotonic() < deadline, self.out[-3000:]
+            assert time.monotonic() < deadline, (text, self.out[-3000:])
 
     def type(self, keys: str) -> None:
         os.write(self.fd, keys.encode())
@@ -81,6 +81,7 @@ def test_no_foreign_escape_reaches_a_real_terminal() -> None:
     terminal.type("a")
     terminal.until(b"Cancel")
     terminal.type("\r")
+    terminal.until(b"Resume")  # the key bar comes to light again
     terminal.type("q")
     terminal.until(b"engine goes on")
     assert terminal.close() == 0
@@ -130,7 +131,9 @@ def test_a_session_in_tmux(tmp_path: Path) -> None:
         tmux.until(lambda s: "Approve c4?" in s)
         tmux("send-keys", "Enter")
         tmux.until(lambda s: "Approve c4?" not in s and "HELD" in s)
-        tmux("send-keys", "a", "Right", "Enter")
+        tmux("send-keys", "a")
+        tmux.until(lambda s: "Approve c4?" in s)
+        tmux("send-keys", "Right", "Enter")
         tmux.until(lambda s: re.search(r"c4 +\S ACCEPTED", s) is not None)
         tmux("send-keys", "2")
         tmux.until(lambda s: "+    for char in text:" in s)

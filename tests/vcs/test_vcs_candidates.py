@@ -1,4 +1,7 @@
+import os
+import tempfile
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -381,3 +384,18 @@ def test_no_files_are_left_behind(box: "Box") -> None:
     names = {p.name for p in (box.root / ".git").iterdir()}
     assert not {n for n in names if "ouroboros" in n or n.endswith(".lock")}
     assert built.commit
+
+
+def test_scratch_folders_of_killed_processes_are_swept(
+    box: "Box", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    ours = tmp_path / f"ouroboros-git-{os.getpid()}-x"
+    dead = tmp_path / f"ouroboros-git-{2**22 + 1}-x"
+    foreign = tmp_path / "ouroboros-git-notes"
+    for folder in (ours, dead / "tree", foreign):
+        folder.mkdir(parents=True)
+    box.open().clear_left_over_locks()
+    assert ours.exists()
+    assert foreign.exists()
+    assert not dead.exists()

@@ -120,7 +120,8 @@ class ConfirmScreen(ModalScreen[Answer | None]):
         """Go to the next button that works; stay at the ends."""
         buttons = [button for button in (self.no, *self.yes) if not button.disabled]
         at = next((i for i, button in enumerate(buttons) if button.has_focus), 0)
-        buttons[max(0, min(len(buttons) - 1, at + step))].focus()
+        # Not Widget.focus(), which comes a moment later: an Enter right behind must find it.
+        self.set_focus(buttons[max(0, min(len(buttons) - 1, at + step))])
 
     @on(Button.Pressed, "#cancel")
     def _cancelled(self) -> None:

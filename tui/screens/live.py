@@ -32,7 +32,7 @@ class LiveScreen(Deck):
     def __init__(self, loader: Loader, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         """Make the panels."""
         super().__init__(id=id)
-        self.table = RowList(follow_top=True, id="candidates")
+        self.table = RowList(id="candidates")
         self.tail = RowList(cursor=False, id="tail")
         self.detail = Detail(loader)
         self.box = Input(placeholder="show only what contains...", compact=True, id="filter")
