@@ -52,17 +52,19 @@ async def test_submissions_beyond_the_limit_wait_in_line(world: World) -> None:
     world.configure(engine="max_in_flight = 2")
     engine = await world.start()
     world.executor.gate.clear()
-    diffs = [make_diff("m.py", "x + 1", new) for new in ("1 + x", "x + 1 + 0", "x - -1")]
+    diffs = [
+        make_diff("m.py", "x + 1", new) for new in ("1 + x", "x + 1 + 0", "x - -1", "2 + x - 1")
+    ]
     names = [await submit(engine, diff) for diff in diffs]
     for name in names[:2]:
         await reach(engine, name, Phase.EVALUATING)
-    last = await reach(engine, names[2], Phase.APPLIED)
-    assert len(world.executor.plans) == 2
+    await reach(engine, names[3], Phase.APPLIED)
+    assert engine.candidate(names[2]).phase is Phase.APPLIED
     await engine.cancel(names[0], actor=BY, reason="make room")
-    await reach(engine, last.id, Phase.EVALUATING)
-    await engine.cancel(names[1], actor=BY, reason="")
+    await reach(engine, names[2], Phase.EVALUATING)
+    await engine.cancel(names[3], actor=BY, reason="not needed any more")
     world.executor.gate.set()
-    await reach(engine, last.id, Phase.HELD)
+    await reach(engine, names[2], Phase.HELD)
 
 
 async def test_evidence_that_cannot_be_read_halts_and_does_not_spin(
@@ -100,6 +102,7 @@ async def test_a_fault_that_cannot_be_recorded_is_recorded_later(
 async def test_a_resume_that_cannot_be_recorded_does_not_claim_success(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    await cycle_over(engine, 1)
     disk = FullDisk(monkeypatch)
     with pytest.raises(LedgerFullError):
         await engine.pause(actor=BY, reason="", now=False)

@@ -408,17 +408,16 @@ class TestRestart:
     ) -> None:
         listener = engine.subscribe(from_seq=0)
         seen: list[int] = []
-        done = asyncio.Event()
 
         async def listen() -> None:
             async for item in listener:
-                seen.extend([item.entry.seq] if isinstance(item, Stored) else [])
-                if seen and seen[-1] == engine.state.seq and done.is_set():
-                    listener.close()
+                if isinstance(item, Stored):
+                    seen.append(item.entry.seq)
+                    if item.entry.event.kind == "paused":
+                        listener.close()
 
         task = asyncio.ensure_future(listen())
         await promoted(engine)
-        done.set()
         await engine.pause(actor=BY, reason="so that there is one more entry", now=False)
         async with asyncio.timeout(10):
             await task

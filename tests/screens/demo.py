@@ -65,10 +65,12 @@ class Demo(Cockpit):
 
     engine: ScriptedEngine
     flaky = False
+    goes_on = True
 
     def on_mount(self) -> None:
         super().on_mount()
-        self.run_worker(live(self.engine, flaky=self.flaky))
+        if self.goes_on:
+            self.run_worker(live(self.engine, flaky=self.flaky))
 
 
 def main() -> None:
@@ -87,6 +89,7 @@ def main() -> None:
     app = Demo(engine.connect, ascii_only="ascii" in sys.argv, clock_ns=clock)
     app.engine = engine
     app.flaky = "flaky" in sys.argv
+    app.goes_on = "evil" not in sys.argv
     app.run()
 
 

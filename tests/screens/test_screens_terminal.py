@@ -59,6 +59,12 @@ class Terminal:
             self.read(0.2)
             assert time.monotonic() < deadline, (text, self.out[-3000:])
 
+    def quiet(self) -> None:
+        """Read until nothing more comes but the clock."""
+        deadline = time.monotonic() + DEADLINE_S
+        while self.read(0.5):
+            assert time.monotonic() < deadline
+
     def type(self, keys: str) -> None:
         os.write(self.fd, keys.encode())
 
@@ -80,6 +86,7 @@ def test_no_foreign_escape_reaches_a_real_terminal() -> None:
         terminal.until(sign)
     terminal.type("a")
     terminal.until(b"Cancel")
+    terminal.quiet()
     terminal.type("\r")
     terminal.until(b"Resume")  # the key bar comes to light again
     terminal.type("q")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tui.app import Cockpit
 
 SMALLEST = (60, 16)
+RESIZE_SETTLES_S = 0.4
 
 
 def bindings_for(where: Where) -> list[BindingType]:
@@ -105,6 +106,8 @@ class Deck(Screen[None]):
         text = f"terminal too small: {event.size.width}x{event.size.height}, need {width}x{height}"
         self.small.show(line((text if small else "", "wait")))
         self.app.paint_soon()
+        # Terminals (tmux for one) may clear what was painted while they still resize.
+        self.set_timer(RESIZE_SETTLES_S, self.refresh)
 
     # --- what is possible -----------------------------------------------------------------------
 

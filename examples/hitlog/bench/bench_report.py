@@ -6,7 +6,7 @@ import zlib
 
 from hitlog import analyse, render
 
-HITS = 4600
+HITS = 4000
 START = 8 * 3600
 AGENTS = [
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/126.0 Safari/537.36",

@@ -8,7 +8,14 @@ from hitlog.agents import browser, is_bot, is_mobile
 from hitlog.parser import parse_lines
 from hitlog.paths import click_graph, reachable
 from hitlog.search import distinct_filters, popular_terms, searches
-from hitlog.sessions import all_pages, concurrent, entry_pages, sessions, totals_by_host
+from hitlog.sessions import (
+    all_pages,
+    concurrent,
+    entry_pages,
+    sessions,
+    totals_by_host,
+    totals_by_hour,
+)
 from hitlog.stats import moving_average, per_bucket, percentile, shares, smallest, sparkline
 from hitlog.urls import breadcrumbs, is_asset, page
 
@@ -32,6 +39,7 @@ class Report:
     terms: list[tuple[str, int]]
     filters: int
     hosts: dict[str, dict]
+    hours: dict[int, dict]
     sizes: tuple[int, int, int]
     traffic: list[int]
     trend: list[float]
@@ -56,10 +64,11 @@ def analyse(lines: Iterable[str]) -> Report:
         pages=count_pages(hits, all_pages(visits)),
         sections=count_sections(hits),
         entries=entries,
-        reach={entry: len(reachable(graph, entry)) for entry in entries[:20]},
+        reach={entry: len(reachable(graph, entry)) for entry in entries[:30]},
         terms=popular_terms(searches(hits)),
         filters=len(distinct_filters(hits)),
         hosts=totals_by_host(visits),
+        hours=totals_by_hour(visits),
         sizes=(smallest(sizes), percentile(sizes, 0.5), percentile(sizes, 0.95)),
         traffic=traffic,
         trend=moving_average(traffic, 6),
@@ -107,5 +116,7 @@ def render(report: Report, limit: int = 10) -> str:
     text += "\nsearches\n" + table(report.terms[:limit])
     text += "\nhosts by bytes\n"
     text += table([(host, totals["bytes"]) for host, totals in loud[:limit]])
-    text += "\nreach of entry pages\n" + table(list(report.reach.items()))
+    text += "\nhits by hour\n"
+    text += table([(f"{hour:02}:00", report.hours[hour]["hits"]) for hour in sorted(report.hours)])
+    text += "\nreach of entry pages\n" + table(list(report.reach.items())[:limit])
     return text

@@ -32,9 +32,9 @@ def entry_pages(visits: Iterable[Session]) -> list[str]:
     """Return the pages on which visits began, each once, in order of first appearance."""
     entries: list[str] = []
     for visit in visits:
-        first = page(visit.hits[0].target)
-        if first not in entries:
-            entries.append(first)
+        names = [page(hit.target) for hit in visit.hits if not is_asset(hit.target)]
+        if names and names[0] not in entries:
+            entries.append(names[0])
     return entries
 
 
@@ -55,9 +55,18 @@ def totals_by_host(visits: Iterable[Session]) -> dict[str, dict]:
     totals: dict[str, dict] = {}
     for visit in visits:
         for hit in visit.hits:
-            fresh = new_totals()
-            host = totals.setdefault(hit.host, fresh)
+            host = totals.setdefault(hit.host, new_totals())
             add_hit(host, hit, asset=is_asset(hit.target))
+    return totals
+
+
+def totals_by_hour(visits: Iterable[Session]) -> dict[int, dict]:
+    """Return the totals of each hour of the day."""
+    totals: dict[int, dict] = {}
+    for visit in visits:
+        for hit in visit.hits:
+            hour = totals.setdefault(hit.time // 3600 % 24, new_totals())
+            add_hit(hour, hit, asset=is_asset(hit.target))
     return totals
 
 

@@ -58,6 +58,10 @@ def test_hosts(report):
     assert report.hosts["10.0.0.2"]["errors"] == 1
 
 
+def test_hours(report):
+    assert {hour: totals["hits"] for hour, totals in report.hours.items()} == {8: 6}
+
+
 def test_sizes_leave_errors_out(report):
     assert report.sizes == (500, 500, 900)
 

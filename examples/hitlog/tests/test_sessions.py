@@ -1,4 +1,11 @@
-from hitlog.sessions import all_pages, concurrent, entry_pages, sessions, totals_by_host
+from hitlog.sessions import (
+    all_pages,
+    concurrent,
+    entry_pages,
+    sessions,
+    totals_by_host,
+    totals_by_hour,
+)
 
 
 def test_a_pause_ends_a_visit(make_hit):
@@ -25,6 +32,10 @@ def test_entry_pages_each_once_in_order(make_visit):
     assert entry_pages(visits) == ["/b", "/a"]
 
 
+def test_assets_are_no_entry_pages(make_visit):
+    assert entry_pages([make_visit("/x.css", "/a"), make_visit("/y.png")]) == ["/a"]
+
+
 def test_all_pages_without_assets(make_visit):
     visits = [make_visit("/b", "/x.css", "/a"), make_visit("/a", "/c")]
     assert all_pages(visits) == ["/b", "/a", "/c"]
@@ -36,6 +47,12 @@ def test_totals_by_host(make_hit, make_visit):
     assert totals["h1"]["hits"] == 2
     assert totals["h1"]["assets"] == 1
     assert totals["h2"]["bytes"] == 7
+
+
+def test_totals_by_hour(make_visit):
+    visits = [make_visit("/a", "/b", start=3590, step=20), make_visit("/a", start=86400 + 3600)]
+    totals = totals_by_hour(visits)
+    assert {hour: total["hits"] for hour, total in totals.items()} == {0: 1, 1: 2}
 
 
 def test_concurrent_visits(make_visit):
