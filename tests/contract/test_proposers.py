@@ -14,9 +14,8 @@ from ouroboros.model.globs import matches
 from ouroboros.model.progress import HotSpot
 from ouroboros.model.proposal import Proposal
 from ouroboros.proposers import Context, Proposer, registry
-from ouroboros.proposers.inbox import InboxProposer
 
-NAMES = ("codemod", "inbox")
+NAMES = registry.names()
 
 SLOW = """\
 def dedupe(items):
@@ -29,16 +28,6 @@ def dedupe(items):
 
 def count(words: list[str]):
     return {word: words.count(word) for word in words}
-"""
-
-HAND_WRITTEN = """\
-diff --git a/mod.py b/mod.py
---- a/mod.py
-+++ b/mod.py
-@@ -1,2 +1,2 @@
--def dedupe(items):
-+def dedupe(items: list):
-     seen = []
 """
 
 
@@ -70,21 +59,7 @@ def context(tree: Path) -> Context:
 
 @pytest.fixture(params=NAMES)
 def proposer(request: pytest.FixtureRequest) -> Proposer:
-    if request.param != "inbox":
-        return registry.load(request.param)()
-    inbox = InboxProposer()
-    for idea in ("one", "two"):
-        inbox.put(
-            Proposal(
-                proposer="inbox",
-                title=idea,
-                rationale="by hand",
-                base="",
-                diff=HAND_WRITTEN,
-                idea=idea,
-            )
-        )
-    return inbox
+    return registry.load(request.param)()
 
 
 async def drain(proposer: Proposer, context: Context) -> list[Proposal]:
