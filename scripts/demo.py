@@ -51,6 +51,7 @@ class Options:
     headless: bool
     package: str
     bench: Path | None
+    extra: tuple[str, ...]
     budget_s: float
     improvements: int
 
@@ -98,6 +99,14 @@ def _options() -> Options:
     parser.add_argument("--folder", type=Path, help="where to work (default: .demo)")
     parser.add_argument("--package", default="", metavar="NAME==VERSION", help="a package of PyPI")
     parser.add_argument("--bench", type=Path, help="with --package: the benchmark script")
+    parser.add_argument(
+        "--with",
+        dest="extra",
+        action="append",
+        default=[],
+        metavar="PACKAGE",
+        help="with --package: more that its tests need (repeatable)",
+    )
     parser.add_argument("--budget", type=float, default=BUDGET_S, help="seconds of search")
     parser.add_argument(
         "--improvements", type=int, default=2, help="how many promotions count as success"
@@ -113,6 +122,7 @@ def _options() -> Options:
         headless=given.headless,
         package=given.package,
         bench=given.bench.resolve() if given.bench else None,
+        extra=tuple(given.extra),
         budget_s=given.budget,
         improvements=0 if given.package else given.improvements,
     )
@@ -195,7 +205,7 @@ def _real_package(demo: Demo) -> None:
     demo.say(f"fetching the source distribution of {options.package} from PyPI")
     downloads = options.folder / "downloads"
     shutil.rmtree(downloads, ignore_errors=True)
-    python = _target_python(demo, ["pytest>=8", options.package])
+    python = _target_python(demo, ["pytest>=8", options.package, *options.extra])
     pip = [str(python), "-m", "pip", "--disable-pip-version-check"]
     subprocess.run(
         [*pip, "download", "-q", "--no-deps", "--no-binary", ":all:", "-d", str(downloads),

@@ -354,6 +354,8 @@ def run(socket: Path, *, read_only: bool = False, farewell: str = FAREWELL) -> i
         read_only: look, do not act.
         farewell: what is printed on leaving.
     """
+    for name in ("COLUMNS", "LINES"):
+        os.environ.pop(name, None)  # exported once, they would outlive every resize
     app = Cockpit(
         dial(socket),
         read_only=read_only,

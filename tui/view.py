@@ -20,13 +20,13 @@ from msgspec.structs import replace
 from ouroboros.errors import IllegalMoveError
 from ouroboros.model import events as ev
 from ouroboros.model import state as fold
+from ouroboros.model.describe import describe
 from ouroboros.model.entry import Stored
 from ouroboros.model.phase import FINAL, Phase
 from ouroboros.model.progress import Progress
 from ouroboros.model.snapshot import Activity, EngineStatus, Snapshot
 from ouroboros.model.state import Candidate, State
 from ouroboros.model.verdict import Comparison
-from tui.describe import describe
 
 LEDGER_KEPT = 500
 """Ledger lines held in memory; older ones are fetched again when somebody scrolls there."""
@@ -175,7 +175,7 @@ def _attached(view: View, item: Attached) -> View:
         state=snap.state,
         trimmed=snap.trimmed,
         progress={p.candidate: p for p in snap.progress},
-        tracks={},
+        tracks={(p.candidate, p.stage): (p.comparison,) for p in snap.progress if p.comparison},
         ledger=known if gapless else (),
         older=view.older if gapless else snap.state.seq + 1,
         resync=False,
@@ -211,7 +211,7 @@ def _stored(view: View, item: Stored) -> View:
         kind=entry.event.kind,
         actor=entry.actor,
         candidate=_subject(entry.event),
-        text=describe(entry.event),
+        text=describe(entry.event, named=False),
     )
     return _status_after(_append(view, row), entry.event)
 

@@ -10,11 +10,12 @@ from ouroboros.model.text import safe_line
 from ouroboros.model.verdict import Outcome, Reason, Verdict
 
 
-def describe(event: ev.AnyEvent) -> str:
-    """Return one safe line about an event."""
-    if isinstance(event, ev.CandidateEvent):
-        return f"{safe_line(event.candidate, limit=40)} {_candidate(event)}"
-    return _engine(event)
+def describe(event: ev.AnyEvent, *, named: bool = True) -> str:
+    """Return one safe line about an event; without `named` it leaves out whose it is."""
+    if not isinstance(event, ev.CandidateEvent):
+        return _engine(event)
+    name = f"{safe_line(event.candidate, limit=40)} " if named else ""
+    return f"{name}{_candidate(event)}"
 
 
 def subject(event: ev.AnyEvent) -> str:

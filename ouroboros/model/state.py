@@ -299,15 +299,13 @@ def _engine(state: State, event: ev.AnyEvent, stored: Stored) -> State:  # noqa:
                 candidate=event.candidate,
             )
             return replace(state, alerts=(*state.alerts, alert)[-ALERTS_KEPT:])
-        case ev.PromotionStarted():
-            return replace(state, intent=_promotion_intent(event))
+        case ev.PromotionStarted() | ev.RollbackStarted():
+            return replace(state, intent=_intent(event))
         case ev.PromotionBlocked() | ev.Rebased():
             mine = state.intent is not None and event.candidate in state.intent.candidates
             return replace(state, intent=None) if mine else state
         case ev.Promoted():
             return _promoted(state, event, ts)
-        case ev.RollbackStarted():
-            return replace(state, intent=_rollback_intent(event))
         case ev.RolledBack():
             return _rolled_back(state, event, ts)
         case _:
@@ -327,25 +325,18 @@ def _cycle_finished(state: State, event: ev.CycleFinished, ts: int) -> State:
     return replace(state, cycle=done)
 
 
-def _promotion_intent(event: ev.PromotionStarted) -> Intent:
+def _intent(event: ev.PromotionStarted | ev.RollbackStarted) -> Intent:
+    restores, reason = -1, ""
+    if isinstance(event, ev.RollbackStarted):
+        restores, reason = event.restores, event.reason
     return Intent(
         candidates=event.candidates,
         branch=event.branch,
         expected_head=event.expected_head,
         commit=event.commit,
         version=event.version,
-    )
-
-
-def _rollback_intent(event: ev.RollbackStarted) -> Intent:
-    return Intent(
-        candidates=event.candidates,
-        branch=event.branch,
-        expected_head=event.expected_head,
-        commit=event.commit,
-        version=event.version,
-        restores=event.restores,
-        reason=event.reason,
+        restores=restores,
+        reason=reason,
     )
 
 

@@ -38,8 +38,8 @@ class Terminal:
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             os.chdir(ROOT)
-            os.environ.update(TERM="xterm-256color", COLORTERM="truecolor")
-            os.execv(sys.executable, [sys.executable, *argv])  # noqa: S606 - a pty needs fork
+            environ = dict(os.environ, TERM="xterm-256color", COLORTERM="truecolor")
+            os.execve(sys.executable, [sys.executable, *argv], environ)  # noqa: S606 - a pty needs fork
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
 
     def read(self, wait_s: float) -> bool:
@@ -113,6 +113,7 @@ class Tmux:
             text=True,
             check=True,
             timeout=DEADLINE_S,
+            env=dict(os.environ),  # without LINES and COLUMNS, which readline puts in behind it
         )
         return done.stdout
 

@@ -50,7 +50,7 @@ from tui.view import (
 )
 from tui.words import ASCII, UNICODE, line, wrapped
 
-PURE = ("view", "words", "rows", "overview", "describe", "asks", "keys")
+PURE = ("view", "words", "rows", "overview", "asks", "keys")
 
 
 def attached(engine: ScriptedEngine, *, at_ns: int = NOW) -> Attached:
@@ -327,6 +327,14 @@ def test_the_header_says_everything_in_words(engine: ScriptedEngine, view: View)
     assert head.activity.plain == "\u2016 PAUSED by uid:bob"
     assert head.banner.plain == "PAUSED: lunch"
     assert head.next.plain == ""
+
+
+def test_a_snapshot_brings_the_running_comparison_along(view: View) -> None:
+    text = "\n".join(
+        row.plain for row in overview(view, view.state.candidates["c5"], NOW, UNICODE, width=100)
+    )
+    assert "14/40" in text
+    assert "-5.0 % [-12.0, +3.0]" in text
 
 
 def test_a_halt_is_told_until_somebody_resumes(engine: ScriptedEngine, view: View) -> None:

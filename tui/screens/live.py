@@ -68,7 +68,7 @@ class LiveScreen(Deck):
         detail.filter = self._wanted("ledger")
         detail.show(view, now_ns, self.glyphs, filtered=bool(wanted))
         if tail.size.height:
-            newest = ledger_rows(view, width=tail.size.width)[: tail.size.height]
+            newest = ledger_rows(view, width=tail.size.width)[: tail.size.height - 1]
             tail.show(ledger_columns(tail.size.width), newest)
 
     # --- selection, tabs, focus -----------------------------------------------------------------
