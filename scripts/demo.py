@@ -37,6 +37,9 @@ READY_S = 30.0
 BUDGET_S = 210.0
 """Time for the engine's own search; what comes after (rollback, verification) takes seconds."""
 
+FAR_NS = 30 * 10**9
+"""A next cycle that is this far away means that the proposers have nothing more to say now."""
+
 TOPICS = ("candidate.*", "cycle.finished", "alert.fired")
 
 BAD_TITLE = "sort in place instead of copying the list"
@@ -321,7 +324,9 @@ async def _drive(demo: Demo) -> int:
         if not demo.options.package:
             await _submit_bad(demo, client)
         await _watch(demo, client)
-        await client.call(wire.EnginePause(reason="the demonstration has seen enough", mode="now"))
+        await client.call(
+            wire.EnginePause(reason="the demonstration is over; q prints its report", mode="now")
+        )
         rolled_back = await _roll_back(demo, client)
         return await _report(demo, client, rolled_back=rolled_back)
     finally:
@@ -391,7 +396,8 @@ async def _seen_enough(demo: Demo, client: Client) -> bool:
     if status.activity in {Activity.HALTED, Activity.PAUSED}:
         return True
     busy = any(c.phase in IN_FLIGHT for c in every)
-    idle = status.cycle is not None and status.cycle.outcome in {"idle", "error"} and not busy
+    far = status.next_cycle_ns - status.now_ns > FAR_NS
+    idle = status.cycle is not None and bool(status.cycle.outcome) and not busy and far
     if demo.options.package:
         return idle
     promoted = sum(c.phase in {Phase.PROMOTED, Phase.KEPT} for c in every)
