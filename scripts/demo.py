@@ -37,9 +37,6 @@ READY_S = 30.0
 BUDGET_S = 210.0
 """Time for the engine's own search; what comes after (rollback, verification) takes seconds."""
 
-FAR_NS = 30 * 10**9
-"""A next cycle that is this far away means that the proposers have nothing more to say now."""
-
 TOPICS = ("candidate.*", "cycle.finished", "alert.fired")
 
 BAD_TITLE = "sort in place instead of copying the list"
@@ -396,8 +393,11 @@ async def _seen_enough(demo: Demo, client: Client) -> bool:
     if status.activity in {Activity.HALTED, Activity.PAUSED}:
         return True
     busy = any(c.phase in IN_FLIGHT for c in every)
-    far = status.next_cycle_ns - status.now_ns > FAR_NS
-    idle = status.cycle is not None and bool(status.cycle.outcome) and not busy and far
+    # After an error nothing more is tried before the next interval; the last one tells.
+    newest = max(every, key=lambda c: c.created_ns, default=None)
+    stuck = newest is not None and newest.phase is Phase.ERRORED
+    outcome = status.cycle.outcome if status.cycle else ""
+    idle = not busy and (outcome in {"idle", "error"} or (outcome == "proposed" and stuck))
     if demo.options.package:
         return idle
     promoted = sum(c.phase in {Phase.PROMOTED, Phase.KEPT} for c in every)

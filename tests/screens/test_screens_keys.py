@@ -454,7 +454,8 @@ async def test_c_copies_the_commit_or_the_id(sit: Sit, engine: ScriptedEngine) -
         await seat.select("c7")
         await seat.press("c")
         assert seat.app.clipboard == "c7"
-        await seat.press("5", "c")
+        await seat.press("5")
+        await seat.press("c")
         assert seat.app.clipboard == commit("c3")
 
 

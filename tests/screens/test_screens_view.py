@@ -392,7 +392,7 @@ def test_a_running_comparison_shows_where_it_converges(engine: ScriptedEngine, v
     )
     assert "17/40" in text
     assert "? INCONCLUSIVE" in text
-    assert "17 pairs, confirm:tokenize, so far \u2588\u2583\u2581" in text
+    assert "17 pairs, confirm:tokenize, so far \u2588\u2587\u2582\u2581" in text
 
 
 @given(

@@ -99,6 +99,10 @@ class Deck(Screen[None]):
     async def _clicked(self, message: KeyBar.Pressed) -> None:
         await self.run_action(message.key.action)
 
+    def on_screen_resume(self) -> None:
+        """Be current at once when this screen comes (back) to the top, also without news."""
+        self.show(self.app.view, self.app.clock_ns())
+
     def on_resize(self, event: events.Resize) -> None:
         """Say so when there is no room; lay rows anew for the new width."""
         width, height = SMALLEST
