@@ -14,7 +14,7 @@ import sys
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,26 +58,21 @@ async def engine_of(
     repository = Repository.open(paths.root)
     branch = loaded.config.target.branch or repository.current_branch()
     repository.head(branch)
-    for folder in (paths.state, paths.evidence, paths.cache):
-        make_private(folder)
-    lock = EngineLock(paths.lock)
-    try:
-        store = Store.open(paths.ledger)
-        try:
-            sandbox = await Sandbox.open(loaded.config.sandbox)
-            deps = _deps(paths, loaded, repository, store, sandbox)
-            if proposers is not None:
-                deps = replace(deps, proposers=proposers)
-            engine = Engine(deps, loaded)
-            try:
-                await engine.start(branch)
-                yield engine
-            finally:
-                await engine.close()
-        finally:
-            store.close()
-    finally:
-        lock.release()
+    async with AsyncExitStack() as stack:
+        make_private(paths.state)
+        stack.callback(EngineLock(paths.lock).release)
+        sandbox = await Sandbox.open(loaded.config.sandbox)
+        stack.push_async_callback(sandbox.close)
+        for folder in (paths.evidence, paths.cache):
+            make_private(folder)
+        store = stack.enter_context(Store.open(paths.ledger))
+        deps = _deps(paths, loaded, repository, store, sandbox)
+        if proposers is not None:
+            deps = replace(deps, proposers=proposers)
+        engine = Engine(deps, loaded)
+        stack.push_async_callback(engine.close)
+        await engine.start(branch)
+        yield engine
 
 
 def _deps(
