@@ -129,7 +129,7 @@ def _on_evidence(
     neutral = _all_neutral(evidence, comparisons)
     if neutral and evidence.config.governor.accept_neutral:
         return _with_guards(evidence, comparisons, [])
-    return _without_gain(evidence, stages, comparisons)
+    return _without_gain(stages, comparisons)
 
 
 def _is(comparison: Comparison, stage: Stage, outcome: Outcome) -> bool:
@@ -178,7 +178,6 @@ def _with_guards(
 
 
 def _without_gain(
-    evidence: Evidence,
     stages: dict[tuple[str, Stage], Sequential],
     comparisons: tuple[Comparison, ...],
 ) -> tuple[Decision, tuple[Reason, ...]]:
@@ -195,7 +194,6 @@ def _without_gain(
     if open_:
         return Decision.HOLD, tuple(_reason("inconclusive", c) for c in open_)
     code = "not_confirmed" if any(c.stage == Stage.CONFIRM for c in objectives) else "no_gain"
-    del evidence
     return Decision.REJECT, tuple(_reason(code, c) for c in last.values())
 
 
