@@ -218,9 +218,10 @@ class Cockpit(App[int]):
                 show(self.view, now)
 
     def _tick(self) -> None:
-        top = self.screen_stack[-1]
-        if isinstance(top, Deck):
-            top.tick(self.view, self.clock_ns())
+        # While the application closes, its screens are gone before its timers are.
+        for top in self.screen_stack[-1:]:
+            if isinstance(top, Deck):
+                top.tick(self.view, self.clock_ns())
 
     # --- asking and acting ----------------------------------------------------------------------
 
