@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from ouroboros.sandbox.command import HARNESS, TREE, Command
-from ouroboros.sandbox.root import interpreter, system_arguments
+from ouroboros.sandbox.root import interpreter, kernel_arguments, system_arguments
 
 STATUS_FD = 4
 """Where bubblewrap reports; the launcher reads the other end."""
@@ -127,7 +127,7 @@ def arguments(
     """
     sized = ("--perms", "1777", "--size", str(int(command.limits.tmp_size)), "--tmpfs")
     args = [binary.path, *_namespaces(), "--json-status-fd", str(STATUS_FD)]
-    args += [*system_arguments(etc), "--proc", "/proc", "--dev", "/dev"]
+    args += [*system_arguments(etc), "--proc", "/proc", *kernel_arguments(), "--dev", "/dev"]
     # /dev and / are in-memory folders of the run's own user: without this they are a place to
     # write that no limit covers.
     args += [*sized, "/dev/shm", "--remount-ro", "/dev", *sized, "/tmp", "--dir", "/run"]  # noqa: S108 - inside

@@ -53,6 +53,21 @@ def system_arguments(etc: Path) -> list[str]:
     return args
 
 
+_KERNEL = ("sys", "sysrq-trigger", "irq", "bus", "fs")
+
+
+def kernel_arguments() -> list[str]:
+    """Bubblewrap's arguments that close the kernel's settings to runs of an engine that is root.
+
+    Such a run has no capability, but on the host its user is root, and the files under `/proc/sys`
+    ask for no more than that before they are written.
+    """
+    if os.geteuid() != 0:
+        return []
+    places = [f"/proc/{name}" for name in _KERNEL if Path("/proc", name).exists()]
+    return [word for place in places for word in ("--ro-bind", place, place)]
+
+
 class Interpreter(msgspec.Struct, frozen=True, kw_only=True):
     """What must be visible for an interpreter to start: folders, and links between them."""
 

@@ -187,3 +187,28 @@ async def test_killing_everything_inside_does_not_reach_out(sandbox: Sandbox, py
     assert outcome.ending in (Ending.SIGNALLED, Ending.EXITED)
     assert (await sandbox.run(python("print('alive')"))).stdout == b"alive\n"
     assert threading.main_thread().is_alive()
+
+
+async def test_the_settings_of_the_kernel_cannot_be_written(sandbox: Sandbox, python: Make) -> None:
+    """Opening is enough to tell, and changes nothing where it succeeds."""
+    code = """
+import os
+opened, tried = [], 0
+for folder, _, files in os.walk("/proc/sys"):
+    for name in files:
+        tried += 1
+        try:
+            os.close(os.open(os.path.join(folder, name), os.O_WRONLY))
+        except OSError:
+            continue
+        opened.append(os.path.join(folder, name))
+try:
+    os.close(os.open("/proc/sysrq-trigger", os.O_WRONLY))
+    opened.append("/proc/sysrq-trigger")
+except OSError:
+    pass
+assert tried > 100, tried
+assert not opened, opened
+"""
+    outcome = await sandbox.run(python(code))
+    assert outcome.ok, outcome.stderr
