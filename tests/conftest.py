@@ -4,10 +4,11 @@ import signal
 
 
 def pytest_configure() -> None:
-    """Give the engines that tests start the usual SIGHUP, also where the suite runs under nohup.
+    """Give what tests start the usual signals, also where the suite runs under nohup or behind `&`.
 
     An ignored signal is inherited through exec, a caught one is not; the suite itself stays as deaf
-    as nohup made it.
+    as it was made.
     """
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, lambda *_: None)
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
