@@ -19,6 +19,8 @@ from typing import Any
 import msgspec
 
 from ouroboros.errors import ConfigError
+from ouroboros.model.evaluation import Assurance, Containment
+from ouroboros.model.globs import matches
 
 FILE_NAME = "ouroboros.toml"
 
@@ -37,6 +39,14 @@ class Framework(StrEnum):
     PYTEST = "pytest"
     UNITTEST = "unittest"
     COMMAND = "command"
+
+
+class Answer(StrEnum):
+    """What a rule of the screen does with what it finds."""
+
+    ALLOW = "allow"
+    HOLD = "hold"
+    REJECT = "reject"
 
 
 class Duration(int):
@@ -137,6 +147,12 @@ class Tests(Section, frozen=True, kw_only=True):
     `command`; `{python}` stands for the target's interpreter."""
     timeout: Duration = msgspec.field(default_factory=lambda: seconds(120))
     """Wall time of one whole test run."""
+    junit: str = ""
+    """For `command`: path of the JUnit XML report that it writes, relative to the tree. Its records
+    are compared with the baseline's; the assurance stays `exit-code`, since any code of the
+    candidate could have written it."""
+    inverted: bool = True
+    """Run the tests once more with every `assert` turned around: each test that can fail must."""
 
 
 class Benchmark(Section, frozen=True, kw_only=True):
@@ -148,6 +164,33 @@ class Benchmark(Section, frozen=True, kw_only=True):
     """Wall time of one run."""
     max_degradation: float | None = None
     """Margin of this benchmark; empty means `[governor] max_degradation`."""
+
+
+class Challenge(Section, frozen=True, kw_only=True):
+    """`[challenges.NAME]`: baseline and candidate answer the same secret, fresh inputs.
+
+    Results are compared in type and bytes, outside of the run, and the time is that of the same
+    calls. One of `call` and `command` is required.
+    """
+
+    call: str = ""
+    """A function of the target, as `package.module:function` (or `:Class.method`)."""
+    command: tuple[str, ...] = ()
+    """A program instead: the generator gives its arguments and standard input, and its standard
+    output and exit code are compared; `{python}` stands for the target's interpreter."""
+    inputs: str = ""
+    """Generator of inputs, as `FILE.py:function` in a protected file. It is called with a
+    `random.Random` and returns the arguments of one call (a tuple; for `command` a tuple of a list
+    of arguments and the bytes of standard input). Empty: drawn from the function's annotations
+    with hypothesis, which the target's environment must then have."""
+    batch: int = 20
+    """Calls of one round; each has inputs of its own. A round should take 5 ms or more."""
+    rounds: int = 5
+    """Rounds of one bout: a bout is a fresh process of each side and gives one pair."""
+    timeout: Duration = msgspec.field(default_factory=lambda: seconds(60))
+    """Wall time of one bout."""
+    max_degradation: float | None = None
+    """Margin of this challenge; empty means `[governor] max_degradation`."""
 
 
 class Governor(Section, frozen=True, kw_only=True):
@@ -181,6 +224,12 @@ class Governor(Section, frozen=True, kw_only=True):
     """Whether a change that is proven harmless but not proven faster may be promoted."""
     hold_expiry: Duration = msgspec.field(default_factory=lambda: seconds(3 * 86400))
     """How long a hold waits for a human; then the answer is no."""
+    min_assurance: Assurance = Assurance.TESTS
+    """What the checks must prove before a promotion without a human: `exit-code`, `tests`,
+    `challenge`."""
+    min_containment: Containment = Containment.BWRAP
+    """What must have contained the run before a promotion without a human: `bwrap`, `landlock`
+    (weaker), `none`."""
     max_files: int = 20
     """Diffs over more files are held for a human."""
     max_lines: int = 800
@@ -193,6 +242,7 @@ class Governor(Section, frozen=True, kw_only=True):
         "**/conftest.py",
         "bench/**",
         "benchmarks/**",
+        "challenges/**",
         "pytest.ini",
         "tox.ini",
         "setup.cfg",
@@ -210,6 +260,29 @@ class Governor(Section, frozen=True, kw_only=True):
     """Globs that no candidate may touch; tests and benchmarks are run from the baseline's copy."""
 
 
+class Screen(Section, frozen=True, kw_only=True):
+    """`[screen]`: what a diff may look like, judged before anything of it runs.
+
+    Shapes without an honest use (links, submodules, binary content, protected names, names of the
+    standard library, invisible characters) are always refused. Python is read as a syntax tree,
+    other languages by the rules that need none.
+    """
+
+    reach: Answer = Answer.HOLD
+    """Reach that the file did not have before: processes, files, network, clock, threads, frames,
+    exit hooks, code from text, operators such as `__eq__`, attributes of foreign objects."""
+    state: Answer = Answer.HOLD
+    """State that outlives a call (caches, globals, mutable defaults) and work done at import."""
+    removed: Answer = Answer.HOLD
+    """Removed `raise`, `assert`, logging, validation, flushing."""
+    persuasion: Answer = Answer.HOLD
+    """Text that addresses a reviewer or a model."""
+    modules: tuple[str, ...] = ()
+    """Modules whose new import is no finding, for instance `["os.path", "time"]`."""
+    max_bytes: Size = msgspec.field(default_factory=lambda: mebibytes(1))
+    """Size of a diff beyond which it is refused."""
+
+
 class Sandbox(Section, frozen=True, kw_only=True):
     """`[sandbox]`: the limits of every run of target code."""
 
@@ -223,8 +296,15 @@ class Sandbox(Section, frozen=True, kw_only=True):
     """Largest file that a run may write."""
     tmp_size: Size = msgspec.field(default_factory=lambda: mebibytes(256))
     """Size of the private /tmp."""
+    tree_size: Size = msgspec.field(default_factory=lambda: mebibytes(256))
+    """Bytes that a run may write into its copy of the tree."""
+    cpu: Duration = msgspec.field(default_factory=lambda: seconds(600))
+    """CPU time of one run, all its processes together."""
     output: Size = msgspec.field(default_factory=lambda: mebibytes(1))
     """Output kept of one run; more is drained and dropped, far more ends the run."""
+    allow_landlock: bool = False
+    """Where bubblewrap does not work, run under Landlock and seccomp alone: no namespaces, so that
+    a run sees the host's processes and no multiprocessing works. The verdicts say so."""
     allow_unconfined: bool = False
     """Run without bubblewrap where none works (macOS, locked-down containers). The verdicts say so,
     and none of them is promoted without a human."""
@@ -274,6 +354,8 @@ class Config(Section, frozen=True, kw_only=True):
     environment: Environment = msgspec.field(default_factory=Environment)
     tests: Tests = msgspec.field(default_factory=Tests)
     benchmarks: dict[str, Benchmark] = {}
+    challenges: dict[str, Challenge] = {}
+    screen: Screen = msgspec.field(default_factory=Screen)
     governor: Governor = msgspec.field(default_factory=Governor)
     sandbox: Sandbox = msgspec.field(default_factory=Sandbox)
     engine: Engine = msgspec.field(default_factory=Engine)
@@ -438,6 +520,8 @@ def _check_counts(config: Config, text: str, origin: str) -> None:
         "sandbox.processes": config.sandbox.processes,
         "engine.proposals_per_cycle": config.engine.proposals_per_cycle,
         "engine.max_in_flight": config.engine.max_in_flight,
+        **{f"challenges.{n}.batch": c.batch for n, c in config.challenges.items()},
+        **{f"challenges.{n}.rounds": c.rounds for n, c in config.challenges.items()},
         "engine.max_errors_in_a_row": config.engine.max_errors_in_a_row,
         "proposers.codemod.hot_functions": config.proposers.codemod.hot_functions,
     }
@@ -449,24 +533,63 @@ def _check_counts(config: Config, text: str, origin: str) -> None:
 def _check_commands(config: Config, text: str, origin: str) -> None:
     if config.tests.framework is Framework.COMMAND and not config.tests.command:
         raise _error('framework = "command" needs a command', "tests.framework", text, origin)
+    if config.tests.junit and config.tests.framework is not Framework.COMMAND:
+        raise _error('junit belongs to framework = "command"', "tests.junit", text, origin)
     for name, benchmark in config.benchmarks.items():
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name):
-            raise _error(
-                f"A benchmark's name is made of letters, digits, '_', '-', '.', got {name!r}",
-                f"benchmarks.{name}",
-                text,
-                origin,
-            )
+        _check_measured("benchmarks", name, benchmark.max_degradation, text, origin)
         if not benchmark.command:
             raise _error("The command is empty", f"benchmarks.{name}.command", text, origin)
-        margin = benchmark.max_degradation
-        if margin is not None and not 0 < margin < 1:
-            raise _error(
-                f"Expected a fraction between 0 and 1, got {margin}",
-                f"benchmarks.{name}.max_degradation",
-                text,
-                origin,
-            )
+    for name, challenge in config.challenges.items():
+        _check_measured("challenges", name, challenge.max_degradation, text, origin)
+        _check_challenge(config, name, challenge, text, origin)
+
+
+def _check_measured(table: str, name: str, margin: float | None, text: str, origin: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name):
+        raise _error(
+            f"A name in [{table}] is made of letters, digits, '_', '-', '.', got {name!r}",
+            f"{table}.{name}",
+            text,
+            origin,
+        )
+    if margin is not None and not 0 < margin < 1:
+        raise _error(
+            f"Expected a fraction between 0 and 1, got {margin}",
+            f"{table}.{name}.max_degradation",
+            text,
+            origin,
+        )
+
+
+_CALL = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+_INPUTS = re.compile(r"(?P<file>[^:]+\.py):[A-Za-z_]\w*")
+
+
+def _check_challenge(
+    config: Config, name: str, challenge: Challenge, text: str, origin: str
+) -> None:
+    key = f"challenges.{name}"
+    if bool(challenge.call) == bool(challenge.command):
+        raise _error("Expected one of call and command", key, text, origin)
+    if challenge.call and not _CALL.fullmatch(challenge.call):
+        raise _error(
+            f"Expected package.module:function, got {challenge.call!r}", f"{key}.call", text, origin
+        )
+    inputs = _INPUTS.fullmatch(challenge.inputs)
+    if challenge.command and not challenge.inputs:
+        raise _error("A command needs a generator of inputs", f"{key}.inputs", text, origin)
+    if challenge.inputs and not inputs:
+        raise _error(
+            f"Expected FILE.py:function, got {challenge.inputs!r}", f"{key}.inputs", text, origin
+        )
+    if inputs and not matches(inputs["file"], config.governor.protected):
+        raise _error(
+            f"{inputs['file']} is not protected, so that a candidate could change its own exam: "
+            "add it to [governor] protected",
+            f"{key}.inputs",
+            text,
+            origin,
+        )
 
 
 def _check_paths(config: Config, text: str, origin: str) -> None:

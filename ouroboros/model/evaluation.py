@@ -39,11 +39,21 @@ class CheckOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """One run of one side: user+system CPU time, wall time, peak resident set."""
+    """One run of one side: user+system CPU time, wall time, peak resident set.
+
+    In a series of a challenge, `cpu_ns` and `wall_ns` are those of the calls alone, and the rest
+    says what else the same process used (all CPU time, 0 elsewhere): `total_cpu_ns` from its start
+    to its end, `start_cpu_ns` for starting the interpreter and importing the target, `first_cpu_ns`
+    for the first call, `idle_cpu_ns` while it should have waited for us.
+    """
 
     cpu_ns: int
     wall_ns: int
     rss_bytes: int
+    total_cpu_ns: int = 0
+    start_cpu_ns: int = 0
+    first_cpu_ns: int = 0
+    idle_cpu_ns: int = 0
 
 
 class Pair(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -62,21 +72,43 @@ class Stage(StrEnum):
     CONFIRM = "confirm"
 
 
+CHALLENGE = "challenge:"
+"""Begins the names of series and checks of a challenge; no benchmark's name holds a colon."""
+
+
 class Series(msgspec.Struct, frozen=True, kw_only=True):
-    """All pairs of one benchmark at one stage, in time order, none discarded."""
+    """All pairs of one benchmark at one stage, in time order, none discarded.
+
+    `benchmark` is a key of `[benchmarks]`, or `challenge:` and a key of `[challenges]`.
+    """
 
     benchmark: str
     stage: Stage
     pairs: tuple[Pair, ...]
 
 
+class Containment(StrEnum):
+    """What kept a run apart from the host, weakest first."""
+
+    NONE = "none"
+    LANDLOCK = "landlock"
+    BWRAP = "bwrap"
+
+
 class SandboxLevel(msgspec.Struct, frozen=True, kw_only=True):
-    """What contained the run: backend and version, how limits were enforced."""
+    """What contained the run: backend and version, how limits were enforced.
+
+    `backend` is a `Containment`'s value; `drop` says as whom the run ran (`user`: the engine's own,
+    in a user namespace; `uid N`: rights dropped to that user), `seccomp` whether its calls were
+    filtered.
+    """
 
     backend: str
     version: str
     limits: str
     network: bool = False
+    drop: str = "user"
+    seccomp: bool = False
 
 
 class EvaluationStatus(StrEnum):

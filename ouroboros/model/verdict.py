@@ -64,3 +64,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     policy: str
     wants_promotion: bool
     """True where the evidence alone would promote: a hold for a human's yes, not for doubt."""
+    assurance: str = ""
+    """What the checks prove about behaviour: an `Assurance`; empty in verdicts older than it."""
+    containment: str = ""
+    """What contained the runs, in words: backend, version, limits."""

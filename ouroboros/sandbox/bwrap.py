@@ -138,7 +138,7 @@ def arguments(
     if command.harness is not None:
         args += ["--ro-bind", str(command.harness), HARNESS]
     if tree is not None:
-        args += _tree(tree, overlay=binary.overlay and command.fresh)
+        args += _tree(tree, command.layers, overlay=binary.overlay and command.fresh)
     args += ["--remount-ro", "/"]
     for name, value in env.items():
         args += ["--setenv", name, value]
@@ -146,9 +146,10 @@ def arguments(
     return args
 
 
-def _tree(tree: Path, *, overlay: bool) -> list[str]:
+def _tree(tree: Path, layers: tuple[Path, ...], *, overlay: bool) -> list[str]:
     if overlay:
-        return ["--overlay-src", str(tree), "--tmp-overlay", TREE]
+        sources = [word for layer in (tree, *layers) for word in ("--overlay-src", str(layer))]
+        return [*sources, "--tmp-overlay", TREE]
     return ["--bind", str(tree), TREE]
 
 

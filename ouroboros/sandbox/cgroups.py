@@ -15,6 +15,8 @@ import uuid
 from pathlib import Path
 from typing import Self
 
+from ouroboros.sandbox.meter import GroupMeter
+
 _ROOT = Path("/sys/fs/cgroup")
 _PREFIX = "ouroboros-"
 _V1 = ("memory", "pids")
@@ -59,6 +61,14 @@ class Group:
             with contextlib.suppress(OSError):
                 return int((folder / "cpuacct.usage").read_text())
         return 1000 * self._count(("cpu.stat",), "usage_usec")
+
+    def meter(self) -> GroupMeter:
+        """Open the group's CPU clock.
+
+        Raises:
+            OSError: nobody counts CPU time here.
+        """
+        return GroupMeter(self._folders)
 
     def remove(self) -> bool:
         """Remove the group if it is empty; whether it is gone."""

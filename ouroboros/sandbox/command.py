@@ -33,6 +33,8 @@ class Ending(StrEnum):
     TIMEOUT = "timeout"
     MEMORY = "memory"
     PROCESSES = "processes"
+    CPU = "cpu"
+    TREE = "tree"
     OUTPUT = "output"
     FAULT = "fault"
 
@@ -46,6 +48,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
         limits: the `[sandbox]` table.
         timeout: wall time; `limits.timeout` applies on top.
         tree: host folder seen at `TREE`; None for an empty run. It is the working directory.
+        layers: host folders whose files lie over the tree's, later ones on top; only where `fresh`.
         fresh: the run's writes to the tree vanish with it. False binds the folder itself, for
             steps that prepare a tree and run no code of it.
         harness: host folder seen read-only at `HARNESS`.
@@ -53,6 +56,8 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
         env: the whole environment, apart from what every run has (HOME, PATH, ...).
         stdin: bytes on standard input.
         result: whether the run gets the result channel.
+        channel: our descriptor that becomes the result channel as it is, for those who talk with
+            the run; `Outcome.result` is empty then. Stays open here: its owner closes it.
     """
 
     argv: tuple[str, ...]
@@ -60,12 +65,14 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits
     timeout: Duration
     tree: Path | None = None
+    layers: tuple[Path, ...] = ()
     fresh: bool = True
     harness: Path | None = None
     read_only: tuple[Path, ...] = ()
     env: dict[str, str] = {}
     stdin: bytes = b""
     result: bool = False
+    channel: int = -1
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

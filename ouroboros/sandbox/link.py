@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from ouroboros.errors import SandboxError
-from ouroboros.sandbox.strays import end_strays
+from ouroboros.sandbox.strays import end_strays, marked
 
 _PROGRAM = Path(__file__).with_name("launcher.py")
 _FAREWELL_SECONDS = 6.0
@@ -86,6 +86,10 @@ class Link:
     def mark(self, number: int) -> str:
         """The mark of a run: the engine's process id, this link, the run."""
         return f"{self._name}{number}"
+
+    def roots(self, number: int) -> list[int]:
+        """The processes that a run began with; milliseconds."""
+        return marked(self.mark(number))
 
     async def run(self, request: Request, fds: list[int]) -> Reply:
         """Have one run carried out. On cancellation, the run is ended and waited for first.

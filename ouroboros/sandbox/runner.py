@@ -14,6 +14,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +29,7 @@ from ouroboros.sandbox.capture import Capture
 from ouroboros.sandbox.cgroups import Group, Groups
 from ouroboros.sandbox.command import HARNESS, RESULT_FD, TREE, Command, Ending, Outcome
 from ouroboros.sandbox.link import Link, Reply, Request, Watch
+from ouroboros.sandbox.meter import Meter, ProcessMeter
 from ouroboros.sandbox.root import write_etc
 from ouroboros.sandbox.strays import end_strays
 
@@ -97,8 +99,15 @@ class Sandbox:
         await self._link.close()
         await asyncio.to_thread(shutil.rmtree, self._scratch, ignore_errors=True)
 
-    async def run(self, command: Command) -> Outcome:
+    async def run(
+        self, command: Command, *, on_start: Callable[[Meter], None] | None = None
+    ) -> Outcome:
         """Carry out one command. Cancellation ends the run and waits for its processes.
+
+        Args:
+            command: what to run.
+            on_start: takes the CPU clock of the run, just before it is started; the clock is closed
+                when the run has ended.
 
         Raises:
             ConfigError: the interpreter cannot be shown inside.
@@ -107,13 +116,16 @@ class Sandbox:
             raise Misuse("Sandbox.run after close.")
         number = self._link.number()
         try:
-            return await self._carry_out(number, command)
+            return await self._carry_out(number, command, on_start)
         except (OSError, SandboxError) as error:
             return Outcome(ending=Ending.FAULT, sample=_NOTHING, text=str(error))
 
-    async def _carry_out(self, number: int, command: Command) -> Outcome:
+    async def _carry_out(
+        self, number: int, command: Command, on_start: Callable[[Meter], None] | None
+    ) -> Outcome:
         group: Group | None = None
         place: Path | None = None
+        meter: Meter | None = None
         pipes: list[Capture] = []
         stdin = _input(command.stdin)
         try:
@@ -124,13 +136,20 @@ class Sandbox:
                     memory=command.limits.memory,
                     processes=command.limits.processes,
                 )
+            if on_start is not None:
+                meter = group.meter() if group else ProcessMeter(lambda: self._link.roots(number))
+                on_start(meter)
             pipes = self._pipes(number, command)
-            request = self._request(number, command, place, group, len(pipes))
-            reply = await self._link_run(request, stdin, pipes)
+            fds = [stdin, *(pipe.write for pipe in pipes)]
+            fds += [command.channel] if command.channel >= 0 else []
+            request = self._request(number, command, place, group, len(fds))
+            reply = await self._link_run(request, fds, pipes)
             kept = [await pipe.finish(_PIPE_PATIENCE) for pipe in pipes]
             return self._outcome(command, reply, group, pipes, kept)
         finally:
             os.close(stdin)
+            if meter is not None:
+                meter.close()
             for pipe in pipes:
                 pipe.close()
             if group is not None and not group.remove():
@@ -138,9 +157,9 @@ class Sandbox:
             if place is not None:
                 await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
 
-    async def _link_run(self, request: Request, stdin: int, pipes: list[Capture]) -> Reply:
+    async def _link_run(self, request: Request, fds: list[int], pipes: list[Capture]) -> Reply:
         """Send the request; our copies of the pipes' write ends close as soon as it is sent."""
-        running = self._link.run(request, [stdin, *(pipe.write for pipe in pipes)])
+        running = self._link.run(request, fds)
         for pipe in pipes:
             asyncio.get_running_loop().call_soon(pipe.sent)
         return await running
@@ -151,7 +170,7 @@ class Sandbox:
 
         keep = max(1, command.limits.output // 2)
         pipes = [Capture(keep=keep, head=False, flood=flooded) for _ in range(2)]
-        if command.result:
+        if command.result and command.channel < 0:
             pipes.append(Capture(keep=_RESULT_CAP, head=True, flood=flooded))
         return pipes
 
@@ -165,11 +184,14 @@ class Sandbox:
         place = self._scratch / f"run-{number:08d}"  # equally long for all runs
         await asyncio.to_thread((place / "home").mkdir, parents=True)
         if command.tree is not None and copied:
-            await asyncio.to_thread(shutil.copytree, command.tree, place / "tree", symlinks=True)
+            for layer in (command.tree, *command.layers):
+                await asyncio.to_thread(
+                    shutil.copytree, layer, place / "tree", symlinks=True, dirs_exist_ok=True
+                )
         return place
 
     def _request(
-        self, number: int, command: Command, place: Path | None, group: Group | None, pipes: int
+        self, number: int, command: Command, place: Path | None, group: Group | None, fds: int
     ) -> Request:
         limits = command.limits
         timeout = int(min(command.timeout, limits.timeout))
@@ -192,7 +214,7 @@ class Sandbox:
             argv=argv,
             env=env,
             cwd=cwd,
-            targets=[0, 1, 2, RESULT_FD][: pipes + 1],
+            targets=[0, 1, 2, RESULT_FD][:fds],
             limits=rlimits,
             cgroups=group.procs if group else [],
             timeout_ns=timeout,
@@ -351,7 +373,7 @@ def _environment(command: Command) -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONNOUSERSITE": "1",
     }
-    if command.result:
+    if command.result or command.channel >= 0:
         env["OUROBOROS_RESULT_FD"] = str(RESULT_FD)
     if command.tree is not None:
         env["OUROBOROS_TREE"] = TREE

@@ -28,6 +28,11 @@ def end_strays(ours: Callable[[str], bool]) -> None:
         psutil.wait_procs(found, timeout=1)
 
 
+def marked(mark: str) -> list[int]:
+    """Return the processes that carry exactly this mark."""
+    return [process.pid for process in psutil.process_iter() if _mark(process) == mark]
+
+
 def _mark(process: psutil.Process) -> str:
     try:
         return process.environ().get(RUN_MARK, "")
