@@ -277,6 +277,7 @@ _PROVES = {
     Assurance.TESTS: "tests passed, which the candidate's own process reported",
     Assurance.CHALLENGE: "results were compared on fresh inputs",
 }
+_NAMED = 5
 _ASSURANCES = tuple(Assurance)
 _CONTAINMENTS = tuple(Containment)
 
@@ -291,6 +292,14 @@ def _trust_holds(config: Config, evaluation: Evaluation) -> list[Reason]:
             f"policy demands {governor.min_assurance}."
         )
         holds.append(Reason(code="low_assurance", text=text))
+    if evaluation.untested and evaluation.assurance is not Assurance.CHALLENGE:
+        shown = ", ".join(evaluation.untested[:_NAMED])
+        more = len(evaluation.untested) - _NAMED
+        text = (
+            "No test executes what the candidate replaces, so that passing tests say nothing about "
+            f"it: {shown}" + (f" and {more} more lines." if more > 0 else ".")
+        )
+        holds.append(Reason(code="untested_change", text=text))
     if _rank(level.backend) < _CONTAINMENTS.index(governor.min_containment):
         text = (
             f"The candidate ran with less containment than policy demands "

@@ -204,3 +204,13 @@ def test_less_than_policy_demands_needs_a_human(
 def test_policy_may_ask_for_less(policy: str, more: dict[str, Any]) -> None:
     v = verdict(*both("challenge:f", HONEST), *BENCH_SAME, policy=policy, **more)
     assert v.decision is Decision.ACCEPT, v.reasons
+
+
+def test_code_that_no_test_executes_needs_a_human_unless_results_were_compared() -> None:
+    untested = {"untested": tuple(f"a.py:{n}" for n in range(1, 9))}
+    v = verdict(*both("challenge:f", HONEST), *BENCH_SAME, **untested)
+    assert v.decision is Decision.ACCEPT
+    v = verdict(*both("challenge:f", HONEST), *BENCH_SAME, assurance=Assurance.TESTS, **untested)
+    assert v.decision is Decision.HOLD
+    assert codes(v)[-1] == "untested_change"
+    assert v.reasons[-1].text.endswith("a.py:5 and 3 more lines.")
