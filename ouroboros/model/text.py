@@ -23,6 +23,7 @@ writes what could act on a terminal as `\uXXXX`.
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from functools import lru_cache
 
 MOST_MARKS = 6
@@ -67,14 +68,20 @@ def safe_line(text: str, *, limit: int = 200) -> str:
 def _visible(match: re.Match[str]) -> str:
     """Show a run of characters that are not plain ASCII."""
     run = match[0]
-    if run.isprintable() and not _BLANK.search(run) and not _stacks(run):
-        return run
-    shown: list[str] = []
+    return run if _is_seen(run) else "".join(shown for _, shown in _each(run))
+
+
+def _is_seen(run: str) -> bool:
+    """Whether nothing in a run needs to be made visible; the quick way, for whole alphabets."""
+    return run.isprintable() and not _BLANK.search(run) and not _stacks(run)
+
+
+def _each(run: str) -> Iterator[tuple[str, str]]:
+    """Yield each character, and how it is shown."""
     marks = 0
     for char in run:
         marks = marks + 1 if unicodedata.category(char) in _MARKS else 0
-        shown.append(_shown(char) if marks <= MOST_MARKS else f"<U+{ord(char):04X}>")
-    return "".join(shown)
+        yield char, _shown(char) if marks <= MOST_MARKS else f"<U+{ord(char):04X}>"
 
 
 _MARKS = frozenset({"Mn", "Me"})
@@ -136,9 +143,9 @@ def plain_json(data: bytes) -> bytes:
 
 def _escaped(match: re.Match[str]) -> str:
     run = match[0]
-    if run.isprintable() and not _BLANK.search(run) and not _stacks(run):
+    if _is_seen(run):
         return run
-    return "".join(char if _shown(char) == char else _units(char) for char in run)
+    return "".join(char if shown == char else _units(char) for char, shown in _each(run))
 
 
 def _units(char: str) -> str:

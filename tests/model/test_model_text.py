@@ -132,4 +132,10 @@ def _walk(value: object) -> object:
 def test_plain_json_is_the_same_value_without_a_dangerous_character(value: object) -> None:
     shown = plain_json(msgspec.json.encode(value))
     assert msgspec.json.decode(shown) == value
-    assert not any(map(is_dangerous, shown.decode()))
+    assert safe_text(shown.decode()) == shown.decode()
+
+
+def test_plain_json_knows_a_flood_of_marks() -> None:
+    shown = plain_json(msgspec.json.encode(["a" + "\u0301" * 100])).decode()
+    assert shown.count("\u0301") == MOST_MARKS
+    assert msgspec.json.decode(shown) == ["a" + "\u0301" * 100]
