@@ -127,7 +127,7 @@ class Sandbox:
         place: Path | None = None
         meter: Meter | None = None
         pipes: list[Capture] = []
-        stdin = _input(command.stdin)
+        opened = [_input(command.stdin)]
         try:
             place = await self._place(number, command)
             if self._groups is not None:
@@ -140,14 +140,19 @@ class Sandbox:
                 meter = group.meter() if group else ProcessMeter(lambda: self._link.roots(number))
                 on_start(meter)
             pipes = self._pipes(number, command)
-            fds = [stdin, *(pipe.write for pipe in pipes)]
+            fds = [*opened, *(pipe.write for pipe in pipes)]
             fds += [command.channel] if command.channel >= 0 else []
-            request = self._request(number, command, place, group, len(fds))
+            targets = [0, 1, 2, RESULT_FD][: len(fds)]
+            if self._binary is not None and self._binary.program:
+                opened.append(bwrap.filter_pipe(self._binary.program))
+                fds, targets = [*fds, *opened[1:]], [*targets, bwrap.FILTER_FD]
+            request = self._request(number, command, place, group, targets)
             reply = await self._link_run(request, fds, pipes)
             kept = [await pipe.finish(_PIPE_PATIENCE) for pipe in pipes]
             return self._outcome(command, reply, group, pipes, kept)
         finally:
-            os.close(stdin)
+            for fd in opened:
+                os.close(fd)
             if meter is not None:
                 meter.close()
             for pipe in pipes:
@@ -191,7 +196,12 @@ class Sandbox:
         return place
 
     def _request(
-        self, number: int, command: Command, place: Path | None, group: Group | None, fds: int
+        self,
+        number: int,
+        command: Command,
+        place: Path | None,
+        group: Group | None,
+        targets: list[int],
     ) -> Request:
         limits = command.limits
         timeout = int(min(command.timeout, limits.timeout))
@@ -214,7 +224,7 @@ class Sandbox:
             argv=argv,
             env=env,
             cwd=cwd,
-            targets=[0, 1, 2, RESULT_FD][:fds],
+            targets=targets,
             limits=rlimits,
             cgroups=group.procs if group else [],
             timeout_ns=timeout,
@@ -331,7 +341,9 @@ def _level(binary: bwrap.Bubblewrap | None, groups: Groups | None) -> SandboxLev
         return SandboxLevel(backend="none", version="", limits=limits, network=True)
     overlay = "overlay" if binary.overlay else "copy"
     version = f"{binary.version} ({binary.origin}, {overlay})"
-    return SandboxLevel(backend="bwrap", version=version, limits=limits)
+    return SandboxLevel(
+        backend="bwrap", version=version, limits=limits, seccomp=bool(binary.program)
+    )
 
 
 def _discover(limits: Limits, folder: Path) -> tuple[bwrap.Bubblewrap | None, Groups | None]:

@@ -30,7 +30,9 @@ async def sandbox(
         monkeypatch.setattr(
             runner_module.bwrap,
             "_try",
-            lambda path, etc, overlay: "no overlay" if overlay else tried(path, etc, overlay=False),
+            lambda path, etc, overlay, program: (
+                "no overlay" if overlay else tried(path, etc, overlay=False, program=program)
+            ),
         )
     if request.param == "none":
         monkeypatch.setattr(runner_module.bwrap, "candidates", list)
