@@ -142,7 +142,7 @@ class Sandbox:
         place: Path | None = None
         meter: Meter | None = None
         pipes: list[Capture] = []
-        stdin = _input(command.stdin)
+        opened = [_input(command.stdin)]
         ready, says_ready = os.pipe()
         try:
             if self._drop:
@@ -158,18 +158,14 @@ class Sandbox:
                 meter = group.meter() if group else ProcessMeter(lambda: self._link.roots(number))
                 on_start(meter)
             pipes = self._pipes(number, command)
-            inside = [stdin, *(pipe.write for pipe in pipes)]
-            inside += [command.channel] if command.channel >= 0 else []
-            fds = dict(zip((0, 1, 2, RESULT_FD), inside, strict=False))
-            if self._drop:
-                fds[drop.READY_FD] = says_ready
+            fds = self._descriptors(command, pipes, opened, says_ready)
             request = self._request(number, command, place, group, list(fds))
             reply = await self._link_run(request, list(fds.values()), pipes)
             kept = [await pipe.finish(_PIPE_PATIENCE) for pipe in pipes]
             stood = not self._drop or _said(ready) == drop.READY
             return self._outcome(command, reply, group, pipes, kept, stood=stood)
         finally:
-            for fd in (stdin, ready, says_ready):
+            for fd in (*opened, ready, says_ready):
                 os.close(fd)
             if meter is not None:
                 meter.close()
@@ -179,6 +175,20 @@ class Sandbox:
                 await asyncio.to_thread(group.clear)
             if place is not None:
                 await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
+
+    def _descriptors(
+        self, command: Command, pipes: list[Capture], opened: list[int], says_ready: int
+    ) -> dict[int, int]:
+        """Return which of our descriptors gets which number inside; adds to `opened`."""
+        inside = [opened[0], *(pipe.write for pipe in pipes)]
+        inside += [command.channel] if command.channel >= 0 else []
+        fds = dict(zip((0, 1, 2, RESULT_FD), inside, strict=False))
+        if self._drop:
+            fds[drop.READY_FD] = says_ready
+        if self._binary is not None and self._binary.program:
+            opened.append(bwrap.filter_pipe(self._binary.program))
+            fds[bwrap.FILTER_FD] = opened[-1]
+        return fds
 
     async def _link_run(self, request: Request, fds: list[int], pipes: list[Capture]) -> Reply:
         """Send the request; our copies of the pipes' write ends close as soon as it is sent."""
@@ -369,8 +379,13 @@ def _level(binary: bwrap.Bubblewrap | None, groups: Groups | None) -> SandboxLev
         return SandboxLevel(backend="none", version="", limits=limits, network=True)
     overlay = "overlay" if binary.overlay else "copy"
     version = f"{binary.version} ({binary.origin}, {overlay})"
-    user = f"uid {drop.USER}" if binary.step else "user"
-    return SandboxLevel(backend="bwrap", version=version, limits=limits, drop=user)
+    return SandboxLevel(
+        backend="bwrap",
+        version=version,
+        limits=limits,
+        drop=f"uid {drop.USER}" if binary.step else "user",
+        seccomp=bool(binary.program),
+    )
 
 
 def _discover(limits: Limits, folder: Path) -> tuple[bwrap.Bubblewrap | None, Groups | None]:

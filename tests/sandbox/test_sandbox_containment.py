@@ -267,7 +267,7 @@ async def test_without_the_means_to_drop_root_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(drop, "_BINS", str(tmp_path))
-    with pytest.raises(SandboxUnavailableError, match="setpriv is missing|setpriv and") as caught:
+    with pytest.raises(SandboxUnavailableError, match=r"setpriv is missing|setpriv and") as caught:
         await Sandbox.open(Limits(), tmp_path)
     assert "apt install coreutils util-linux" in caught.value.hint
 
