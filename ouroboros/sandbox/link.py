@@ -28,7 +28,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     `mark` stands in the run's environment, to find its processes by. `targets` are the descriptor
     numbers inside for the descriptors that travel along. `confined` says that argv is bubblewrap,
-    which then reports on descriptor 4. `watch` are the limits that the launcher enforces itself.
+    which then reports on descriptor 4 and reads its filter of system calls from 7. `watch` are the
+    limits that the launcher enforces itself.
     """
 
     id: int

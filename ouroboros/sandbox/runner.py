@@ -173,7 +173,7 @@ class Sandbox:
     ) -> Outcome:
         meter: Meter | None = None
         pipes: list[Capture] = []
-        stdin = _input(command.stdin)
+        opened = [_input(command.stdin)]
         ready, says_ready = os.pipe()
         try:
             await self._prepare(number, command, traces)
@@ -182,11 +182,7 @@ class Sandbox:
                 meter = group.meter() if group else ProcessMeter(lambda: self._link.roots(number))
                 on_start(meter)
             self._open_pipes(number, command, pipes)
-            inside = [stdin, *(pipe.write for pipe in pipes)]
-            inside += [command.channel] if command.channel >= 0 else []
-            fds = dict(zip((0, 1, 2, RESULT_FD), inside, strict=False))
-            if self._drop:
-                fds[drop.READY_FD] = says_ready
+            fds = self._descriptors(command, pipes, opened, says_ready)
             watch = await asyncio.to_thread(self._watch, command, traces)
             request = self._request(number, command, traces, watch, list(fds))
             reply = await self._link_run(request, list(fds.values()), pipes)
@@ -194,7 +190,7 @@ class Sandbox:
             stood = not self._drop or _said(ready) == drop.READY
             return self._outcome(command, reply, traces.group, pipes, kept, stood=stood)
         finally:
-            for fd in (stdin, ready, says_ready):
+            for fd in (*opened, ready, says_ready):
                 os.close(fd)
             if meter is not None:
                 meter.close()
@@ -209,6 +205,20 @@ class Sandbox:
             traces.group = self._groups.create(
                 traces.mark, memory=command.limits.memory, processes=command.limits.processes
             )
+
+    def _descriptors(
+        self, command: Command, pipes: list[Capture], opened: list[int], says_ready: int
+    ) -> dict[int, int]:
+        """Return which of our descriptors gets which number inside; adds to `opened`."""
+        inside = [opened[0], *(pipe.write for pipe in pipes)]
+        inside += [command.channel] if command.channel >= 0 else []
+        fds = dict(zip((0, 1, 2, RESULT_FD), inside, strict=False))
+        if self._drop:
+            fds[drop.READY_FD] = says_ready
+        if self._binary is not None and self._binary.program:
+            opened.append(bwrap.filter_pipe(self._binary.program))
+            fds[bwrap.FILTER_FD] = opened[-1]
+        return fds
 
     async def _link_run(self, request: Request, fds: list[int], pipes: list[Capture]) -> Reply:
         """Send the request; our copies of the pipes' write ends close as soon as it is sent."""
@@ -422,8 +432,13 @@ def _level(binary: bwrap.Bubblewrap | None, groups: Groups | None) -> SandboxLev
         return SandboxLevel(backend="none", version="", limits=limits, network=True)
     overlay = "overlay" if binary.overlay else "copy"
     version = f"{binary.version} ({binary.origin}, {overlay})"
-    user = f"uid {drop.USER}" if binary.step else "user"
-    return SandboxLevel(backend="bwrap", version=version, limits=limits, drop=user)
+    return SandboxLevel(
+        backend="bwrap",
+        version=version,
+        limits=limits,
+        drop=f"uid {drop.USER}" if binary.step else "user",
+        seccomp=bool(binary.program),
+    )
 
 
 def _discover(limits: Limits, folder: Path) -> tuple[bwrap.Bubblewrap | None, Groups | None]:

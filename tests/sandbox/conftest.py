@@ -39,7 +39,9 @@ async def sandbox(
         monkeypatch.setattr(
             runner_module.bwrap,
             "_try",
-            lambda *args, overlay: "no overlay" if overlay else tried(*args, overlay=False),
+            lambda *args, overlay, program: (
+                "no overlay" if overlay else tried(*args, overlay=False, program=program)
+            ),
         )
     if request.param == "none":
         monkeypatch.setattr(runner_module.bwrap, "candidates", list)
