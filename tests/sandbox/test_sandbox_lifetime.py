@@ -41,9 +41,12 @@ from ouroboros.sandbox import Command, Sandbox
 from ouroboros.sandbox import runner
 
 async def main(mark, kind):
-    if kind == "none":
+    if kind != "bwrap":
         runner.bwrap.candidates = list
-    box = await Sandbox.open(Limits(allow_unconfined=kind == "none"))
+    allowed = Limits(allow_unconfined=kind == "none", allow_landlock=kind == "landlock")
+    box = await Sandbox.open(allowed)
+    if kind == "landlock":
+        box._groups = None  # the harder case
     code = "import os, time; os.fork(); os.setsid() if os.fork() == 0 else 0; time.sleep(600)"
     argv = (sys.executable, "-c", code, mark)
     command = Command(argv=argv, python=sys.executable, limits=Limits(), timeout=seconds(600))
@@ -76,14 +79,18 @@ async def until(condition: Callable[[], bool], patience: float = 5) -> None:
             await asyncio.sleep(0.02)
 
 
-@pytest.mark.parametrize("sandbox", ["bwrap", "none"], indirect=True)
+@pytest.mark.parametrize(
+    "sandbox", ["bwrap", "landlock", "landlock-watched", "none"], indirect=True
+)
 async def test_a_daemon_ends_with_its_run(sandbox: Sandbox, make: Make, mark: str) -> None:
     outcome = await sandbox.run(make(sys.executable, "-c", DAEMON, mark))
     assert outcome.ok, outcome
     assert alive(mark) == []
 
 
-@pytest.mark.parametrize("sandbox", ["bwrap", "none"], indirect=True)
+@pytest.mark.parametrize(
+    "sandbox", ["bwrap", "landlock", "landlock-watched", "none"], indirect=True
+)
 async def test_cancellation_leaves_nothing(sandbox: Sandbox, make: Make, mark: str) -> None:
     code = "import os, time; os.fork(); time.sleep(600)"
     task = asyncio.ensure_future(sandbox.run(make(sys.executable, "-c", code, mark)))
@@ -107,7 +114,7 @@ async def test_close_ends_runs_and_removes_files(make: Make, mark: str, tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("kind", ["bwrap", "none"])
+@pytest.mark.parametrize("kind", ["bwrap", "landlock", "none"])
 async def test_kill_9_of_the_engine_leaves_no_process(kind: str, mark: str) -> None:
     engine = subprocess.Popen([sys.executable, "-c", ENGINE, mark, kind])
     try:
