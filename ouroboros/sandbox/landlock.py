@@ -39,12 +39,9 @@ import msgspec
 
 from ouroboros.errors import ConfigError
 from ouroboros.model.evaluation import Containment, SandboxLevel
-from ouroboros.sandbox import seccomp
+from ouroboros.sandbox import drop, seccomp
 from ouroboros.sandbox.command import Command
 from ouroboros.sandbox.root import LINKS, interpreter
-
-NOBODY = 65534
-"""The user that runs of an engine become which is root."""
 
 _CREATE_RULESET = 444
 _ASK_VERSION = 1
@@ -89,11 +86,11 @@ class Landlock(msgspec.Struct, frozen=True, kw_only=True):
     program: bytes
 
     @property
-    def drop(self) -> str:
+    def rights(self) -> str:
         """What the level says of the run's rights."""
         if not self.root:
             return "user"
-        return f"uid {NOBODY}, CAP_DAC_READ_SEARCH" if self.search else f"uid {NOBODY}"
+        return f"uid {drop.USER}, CAP_DAC_READ_SEARCH" if self.search else f"uid {drop.USER}"
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,7 +130,7 @@ def shortage(version: int, *, root: bool) -> str:
 
 def missing() -> str:
     """Why this machine cannot use the rung at all; empty where it can be tried."""
-    return shortage(abi(), root=os.geteuid() == 0)
+    return shortage(abi(), root=drop.needed())
 
 
 def probe(scratch: Path) -> Landlock | str:
@@ -142,7 +139,7 @@ def probe(scratch: Path) -> Landlock | str:
     Args:
         scratch: where runs will have their folders.
     """
-    version, root = abi(), os.geteuid() == 0
+    version, root = abi(), drop.needed()
     if problem := shortage(version, root=root):
         return problem
     arch = seccomp.machine()
@@ -206,7 +203,7 @@ def _try(rung: Landlock, python: Path, place: Path) -> str:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
-    uid = NOBODY if rung.root else os.getuid()
+    uid = drop.USER if rung.root else os.getuid()
     if ran.returncode == 0 and ran.stdout == b"held %d\n" % uid:
         return ""
     said = (ran.stdout + ran.stderr).decode(errors="replace").strip().splitlines()
@@ -225,7 +222,7 @@ def order(rung: Landlock, command: Command, writable: list[Path]) -> Order:
         for path in shown:
             if path.exists() and not _open_to_all(path):
                 raise ConfigError(
-                    f"{path} is closed to user {NOBODY}, as whom candidates run under Landlock.",
+                    f"{path} is closed to user {drop.USER}, as whom candidates run under Landlock.",
                     hint=f"Open it and the folders above it ('chmod o+rx'), or move {path} to a "
                     "place that everybody may enter, such as /usr/local or /opt.",
                 )
@@ -249,7 +246,7 @@ def _order(rung: Landlock, shown: tuple[Path, ...], writable: list[Path]) -> Ord
         net=_NET if rung.abi >= _NET_SINCE else 0,
         scoped=_SCOPED if rung.abi >= _SCOPED_SINCE else 0,
         paths=[(str(p), a if p.is_dir() else a & _OF_A_FILE & files) for p, a in paths],
-        uid=NOBODY if rung.root else -1,
+        uid=drop.USER if rung.root else -1,
         search=rung.search,
         program=base64.b64encode(rung.program).decode(),
     )
@@ -257,19 +254,27 @@ def _order(rung: Landlock, shown: tuple[Path, ...], writable: list[Path]) -> Ord
 
 def give(folder: Path, rung: Landlock) -> None:
     """Hand a folder and all that is in it over to the run's user. Blocking."""
-    if not rung.root:
-        return
-    os.chown(folder, NOBODY, NOBODY)
     folder.chmod(0o700)
-    for parent, folders, files in os.walk(folder):
-        for name in (*folders, *files):
-            os.chown(Path(parent, name), NOBODY, NOBODY, follow_symlinks=False)
+    if rung.root:
+        drop.entrust(folder)
 
 
-def bring_back(copy: Path, tree: Path | None) -> None:
-    """Take over what a step has written into its copy, for steps whose writes stay. Blocking."""
-    if tree is not None:
-        shutil.copytree(copy, tree, symlinks=True, dirs_exist_ok=True)
+def bring_back(copy: Path, tree: Path) -> None:
+    """Take over the files that a step has made or changed in its copy of a tree. Blocking."""
+    for parent, _, names in os.walk(copy):
+        folder = tree / Path(parent).relative_to(copy)
+        folder.mkdir(exist_ok=True)
+        for name in names:
+            made, kept = Path(parent, name), folder / name
+            if not made.is_symlink() and not _alike(made, kept):
+                shutil.copy2(made, kept, follow_symlinks=False)
+
+
+def _alike(made: Path, kept: Path) -> bool:
+    if not kept.exists():
+        return False
+    one, other = made.stat(), kept.stat()
+    return (one.st_size, one.st_mtime_ns) == (other.st_size, other.st_mtime_ns)
 
 
 def level(rung: Landlock, limits: str) -> SandboxLevel:
@@ -278,14 +283,14 @@ def level(rung: Landlock, limits: str) -> SandboxLevel:
         backend=Containment.LANDLOCK.value,
         version=f"ABI {rung.abi}",
         limits=limits,
-        drop=rung.drop,
+        drop=rung.rights,
         seccomp=True,
     )
 
 
 def processes_of_user(rung: Landlock) -> int:
     """Processes and threads that count towards the run's user already."""
-    uid = NOBODY if rung.root else os.getuid()
+    uid = drop.USER if rung.root else os.getuid()
     count = 0
     for entry in os.scandir("/proc"):
         if entry.name.isdigit():

@@ -41,7 +41,6 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _STATUS_FD = 4
 _ERROR_FD = 5
-_LAST_FD = 6
 _SPARE_FDS = 16
 _WATCH_SECONDS = 0.02
 _MOST_FDS = 16
@@ -187,10 +186,11 @@ def _arrange(targets: list[int], fds: list[int], status: int, error: int) -> Non
         os.dup2(source, low + offset, inheritable=False)
     for target, source in lifted.items():
         os.dup2(source, target, inheritable=target != _ERROR_FD)
-    for fd in range(_LAST_FD + 1):
+    last = max(wanted)
+    for fd in range(last + 1):
         if fd not in wanted:
             _close(fd)
-    os.closerange(_LAST_FD + 1, low + len(lifted) + _MOST_FDS * 64)
+    os.closerange(last + 1, low + len(lifted) + _MOST_FDS * 64)
 
 
 # --- ending -------------------------------------------------------------------------------------

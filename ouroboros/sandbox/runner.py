@@ -24,14 +24,14 @@ from ouroboros.config import Sandbox as Limits
 from ouroboros.errors import Misuse, SandboxError
 from ouroboros.model.evaluation import Sample, SandboxLevel
 from ouroboros.model.text import safe_text
-from ouroboros.sandbox import bwrap, landlock
+from ouroboros.sandbox import bwrap, drop, landlock
 from ouroboros.sandbox.capture import Capture
 from ouroboros.sandbox.cgroups import Group, Groups
 from ouroboros.sandbox.command import HARNESS, RESULT_FD, TREE, Command, Ending, Outcome
 from ouroboros.sandbox.ladder import Rung, choose
 from ouroboros.sandbox.link import Link, Reply, Request, Watch
 from ouroboros.sandbox.meter import Meter, ProcessMeter
-from ouroboros.sandbox.root import write_etc
+from ouroboros.sandbox.root import interpreter, write_etc
 from ouroboros.sandbox.strays import end_strays
 
 _SCRATCH = "ouroboros-sandbox-"
@@ -74,6 +74,8 @@ class Sandbox:
         self._groups = groups
         self._link = Link()
         self._closed = False
+        self._drop = self._binary is not None and self._binary.step is not None
+        self._readable: set[tuple[Path, ...]] = set()
 
     @classmethod
     async def open(cls, limits: Limits, scratch: Path | None = None) -> "Sandbox":
@@ -112,15 +114,28 @@ class Sandbox:
                 when the run has ended.
 
         Raises:
-            ConfigError: the interpreter cannot be shown inside.
+            ConfigError: the interpreter cannot be shown inside, or not be read there.
         """
         if self._closed:
             raise Misuse("Sandbox.run after close.")
         number = self._link.number()
         try:
-            return await self._carry_out(number, command, on_start)
+            outcome = await self._carry_out(number, command, on_start)
         except (OSError, SandboxError) as error:
             return Outcome(ending=Ending.FAULT, sample=_NOTHING, text=str(error))
+        if self._drop and not outcome.ok:
+            await self._check_readable(command)
+        return outcome
+
+    async def _check_readable(self, command: Command) -> None:
+        """Find out whether a run failed for being nobody; asked only then, and once."""
+        shown = (*command.read_only, *([command.harness] if command.harness else []))
+        python = Path(command.python)
+        if (python, *shown) in self._readable:
+            return
+        folders = interpreter(python).folders
+        await asyncio.to_thread(drop.check_readable, python, folders, shown)
+        self._readable.add((python, *shown))
 
     async def _carry_out(
         self, number: int, command: Command, on_start: Callable[[Meter], None] | None
@@ -129,31 +144,31 @@ class Sandbox:
         place: Path | None = None
         meter: Meter | None = None
         pipes: list[Capture] = []
-        opened = [_input(command.stdin)]
+        opened = [_input(command.stdin), *os.pipe()]
+        stdin, ready, says_ready = opened
         try:
+            if self._drop:
+                await asyncio.to_thread(_entrust_layers, command.layers)
             place = await self._place(number, command)
-            if self._groups is not None:
-                group = self._groups.create(
-                    self._link.mark(number),
-                    memory=command.limits.memory,
-                    processes=command.limits.processes,
-                )
+            group = self._make_group(number, command.limits)
             if on_start is not None:
                 meter = group.meter() if group else ProcessMeter(lambda: self._link.roots(number))
                 on_start(meter)
             pipes = self._pipes(number, command)
-            fds = [*opened, *(pipe.write for pipe in pipes)]
-            fds += [command.channel] if command.channel >= 0 else []
-            targets = [0, 1, 2, RESULT_FD][: len(fds)]
-            if self._binary is not None and self._binary.program:
-                opened.append(bwrap.filter_pipe(self._binary.program))
-                fds, targets = [*fds, *opened[1:]], [*targets, bwrap.FILTER_FD]
-            request = self._request(number, command, place, group, targets)
-            reply = await self._link_run(request, fds, pipes)
+            inside = [stdin, *(pipe.write for pipe in pipes)]
+            inside += [command.channel] if command.channel >= 0 else []
+            fds = dict(zip((0, 1, 2, RESULT_FD), inside, strict=False))
+            if self._drop:
+                fds[drop.READY_FD] = says_ready
+            if program := self._binary.program if self._binary else b"":
+                opened.append(bwrap.filter_pipe(program))
+                fds[bwrap.FILTER_FD] = opened[-1]
+            request = self._request(number, command, place, group, list(fds))
+            reply = await self._link_run(request, list(fds.values()), pipes)
             kept = [await pipe.finish(_PIPE_PATIENCE) for pipe in pipes]
-            if self._landlock is not None and place is not None and not command.fresh:
-                await asyncio.to_thread(landlock.bring_back, place / "tree", command.tree)
-            return self._outcome(command, reply, group, pipes, kept)
+            await self._bring_back(command, place)
+            stood = not self._drop or _said(ready) == drop.READY
+            return self._outcome(command, reply, group, pipes, kept, stood=stood)
         finally:
             for fd in opened:
                 os.close(fd)
@@ -165,6 +180,18 @@ class Sandbox:
                 await asyncio.to_thread(group.clear)
             if place is not None:
                 await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
+
+    async def _bring_back(self, command: Command, place: Path | None) -> None:
+        """Under Landlock a step whose writes stay has a copy too: the tree is not the run's."""
+        if self._landlock is not None and not command.fresh and place and command.tree:
+            await asyncio.to_thread(landlock.bring_back, place / "tree", command.tree)
+
+    def _make_group(self, number: int, limits: Limits) -> Group | None:
+        if self._groups is None:
+            return None
+        return self._groups.create(
+            self._link.mark(number), memory=limits.memory, processes=limits.processes
+        )
 
     async def _link_run(self, request: Request, fds: list[int], pipes: list[Capture]) -> Reply:
         """Send the request; our copies of the pipes' write ends close as soon as it is sent."""
@@ -181,6 +208,8 @@ class Sandbox:
         pipes = [Capture(keep=keep, head=False, flood=flooded) for _ in range(2)]
         if command.result and command.channel < 0:
             pipes.append(Capture(keep=_RESULT_CAP, head=True, flood=flooded))
+        for pipe in pipes if self._drop else []:
+            drop.lend(pipe.write)
         return pipes
 
     async def _place(self, number: int, command: Command) -> Path | None:
@@ -198,6 +227,8 @@ class Sandbox:
                 await asyncio.to_thread(
                     shutil.copytree, layer, place / "tree", symlinks=True, dirs_exist_ok=True
                 )
+            if self._drop:
+                await asyncio.to_thread(drop.entrust, place / "tree")
         if self._landlock is not None:
             await asyncio.to_thread(landlock.give, place, self._landlock)
         return place
@@ -281,9 +312,11 @@ class Sandbox:
         group: Group | None,
         pipes: list[Capture],
         kept: list[bytes],
+        *,
+        stood: bool,
     ) -> Outcome:
         out_of_memory = group is not None and group.out_of_memory()
-        end = _Ended(Ending.MEMORY) if out_of_memory else self._ended(reply, kept[1])
+        end = _Ended(Ending.MEMORY) if out_of_memory else self._ended(reply, kept[1], stood=stood)
         result = b"".join(kept[2:])
         return Outcome(
             ending=end.ending,
@@ -301,16 +334,20 @@ class Sandbox:
             text=end.text or _limit_text(end.ending, command.limits),
         )
 
-    def _ended(self, reply: Reply, stderr: bytes) -> "_Ended":
+    def _ended(self, reply: Reply, stderr: bytes, *, stood: bool) -> "_Ended":
+        """How the run ended; `stood` says that bubblewrap's work was followed by the drop."""
         if reply.end in _ENDS:
             return _Ended(_ENDS[reply.end])
         if reply.end != "exit" or reply.code is None:
             return _Ended(Ending.FAULT, text=reply.text or f"The run was ended: {reply.end}.")
         code = reply.code
         if self._binary is not None:
+            said = safe_text(stderr.decode(errors="replace"), limit=2000).strip()
+            if reply.inner_exit is not None and not stood:
+                text = f"Root's rights could not be dropped ({reply.inner_exit}): {said}"
+                return _Ended(Ending.FAULT, text=text)
             if reply.inner_exit is None:
-                said = safe_text(stderr.decode(errors="replace"), limit=2000).strip()
-                if said.startswith(_NOT_FOUND):
+                if said.startswith(_NOT_FOUND) and not self._drop:
                     # Nothing ran yet, so that nobody but bubblewrap can have said this.
                     return _Ended(Ending.EXITED, code=_SHELL_NOT_FOUND)
                 return _Ended(Ending.FAULT, text=f"Bubblewrap failed ({code}): {said}")
@@ -368,8 +405,9 @@ def _level(binary: Rung, groups: Groups | None) -> SandboxLevel:
         return SandboxLevel(backend="none", version="", limits=limits, network=True)
     overlay = "overlay" if binary.overlay else "copy"
     version = f"{binary.version} ({binary.origin}, {overlay})"
+    user = f"uid {drop.USER}" if binary.step else "user"
     return SandboxLevel(
-        backend="bwrap", version=version, limits=limits, seccomp=bool(binary.program)
+        backend="bwrap", version=version, limits=limits, drop=user, seccomp=bool(binary.program)
     )
 
 
@@ -381,6 +419,13 @@ def _discover(limits: Limits, folder: Path) -> tuple[Rung, Groups | None]:
     if groups is not None:
         groups.sweep()
     return choose(limits, folder), groups
+
+
+def _entrust_layers(layers: tuple[Path, ...]) -> None:
+    """Layers are made for runs: as root, they are given to the run's user. Blocking."""
+    for layer in layers:
+        if layer.stat().st_uid != drop.USER:
+            drop.entrust(layer)
 
 
 def _of_a_dead_engine(mark: str) -> bool:
@@ -431,4 +476,13 @@ def _input(data: bytes) -> int:
     with tempfile.TemporaryFile() as file:
         file.write(data)
         file.seek(0)
+        drop.lend(file.fileno())
         return os.dup(file.fileno())
+
+
+def _said(fd: int) -> bytes:
+    os.set_blocking(fd, False)
+    try:
+        return os.read(fd, len(drop.READY) + 1)
+    except BlockingIOError:
+        return b""

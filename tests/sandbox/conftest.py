@@ -6,7 +6,7 @@ import pytest
 
 from ouroboros.config import Sandbox as Limits
 from ouroboros.config import mebibytes, seconds
-from ouroboros.sandbox import Command, Sandbox
+from ouroboros.sandbox import Command, Sandbox, entrust
 from ouroboros.sandbox import runner as runner_module
 
 
@@ -15,15 +15,22 @@ def limits() -> Limits:
     return Limits(memory=mebibytes(256), processes=64, timeout=seconds(30))
 
 
-@pytest.fixture(params=["bwrap"])
+FOUND = {origin: (path, origin) for path, origin in runner_module.bwrap.candidates()}
+"""Every bubblewrap of this machine: each test runs with each of them."""
+
+
+@pytest.fixture(params=sorted(FOUND) or ["bwrap"])
 async def sandbox(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Sandbox]:
     """A real sandbox. Other kinds stand for other machines, and are asked for by name.
 
-    `watched` has no control groups, `copied` no overlay, `none` no bubblewrap that works;
-    `landlock` neither, and allows that rung, `landlock-watched` has no control groups besides.
+    `system` and `wheel` have only this bubblewrap, `bwrap` has what is found; `watched` has no
+    control groups, `copied` no overlay, `none` no bubblewrap that works; `landlock` neither, and
+    allows that rung, `landlock-watched` has no control groups besides.
     """
+    if request.param in FOUND:
+        monkeypatch.setattr(runner_module.bwrap, "candidates", lambda: [FOUND[request.param]])
     if request.param.endswith("watched"):
         monkeypatch.setattr(runner_module.Groups, "find", classmethod(lambda cls: None))
     if request.param == "copied":
@@ -31,9 +38,7 @@ async def sandbox(
         monkeypatch.setattr(
             runner_module.bwrap,
             "_try",
-            lambda path, etc, overlay, program: (
-                "no overlay" if overlay else tried(path, etc, overlay=False, program=program)
-            ),
+            lambda binary, etc: "no overlay" if binary.overlay else tried(binary, etc),
         )
     if request.param in ("none", "landlock", "landlock-watched"):
         monkeypatch.setattr(runner_module.bwrap, "candidates", list)
@@ -61,6 +66,7 @@ def tree(tmp_path: Path) -> Path:
     folder = tmp_path / "tree"
     folder.mkdir()
     (folder / "hello.txt").write_text("hello\n")
+    entrust(folder)
     return folder
 
 
