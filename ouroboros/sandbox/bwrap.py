@@ -7,7 +7,6 @@ overlays first: they give each run a fresh tree at no cost.
 """
 
 import importlib.metadata
-import itertools
 import os
 import shutil
 import subprocess
@@ -79,19 +78,20 @@ def probe(binaries: list[tuple[str, str]], etc: Path) -> Bubblewrap | list[Failu
         return [Failure(path=path, text=step) for path, _ in binaries]
     failures: dict[Failure, None] = {}  # a set that keeps the order
     known = [(path, origin, _version(path)) for path, origin in binaries]
-    for program, overlay in itertools.product(filters(), (True, False)):
-        for path, origin, version in known:
-            tried = Bubblewrap(
-                path=path,
-                origin=origin,
-                version=version,
-                overlay=overlay,
-                step=step,
-                program=program,
-            )
-            if not (problem := _try(tried, etc)):
-                return tried
-            failures[Failure(path=path, text=problem)] = None
+    for program in filters():
+        for overlay in (True, False):
+            for path, origin, version in known:
+                if problem := _try(path, etc, step, overlay=overlay, program=program):
+                    failures[Failure(path=path, text=problem)] = None
+                    continue
+                return Bubblewrap(
+                    path=path,
+                    origin=origin,
+                    version=version,
+                    overlay=overlay,
+                    step=step,
+                    program=program,
+                )
     return list(failures)
 
 
@@ -117,14 +117,25 @@ def _version(path: str) -> str:
     return said[-1] if said else ""
 
 
-def _try(tried: Bubblewrap, etc: Path) -> str:
+def _try(path: str, etc: Path, step: drop.Drop | None, *, overlay: bool, program: bytes) -> str:
     """Return what is wrong with a binary, or nothing."""
-    step = tried.step
-    args = [tried.path, *_namespaces(step), *system_arguments(etc)]
-    args += ["--proc", "/proc", "--dev", "/dev", *_folders([Path(TREE)])]
-    args += ["--overlay-src", str(etc), "--tmp-overlay", TREE] if tried.overlay else ["--dir", TREE]
+    filtered = [filter_pipe(program)] if program else []
+    try:
+        return _start(path, etc, step, overlay=overlay, filtered=filtered)
+    finally:
+        for fd in filtered:
+            os.close(fd)
+
+
+def _start(
+    path: str, etc: Path, step: drop.Drop | None, *, overlay: bool, filtered: list[int]
+) -> str:
+    args = [path, *_namespaces(step), *system_arguments(etc), "--proc", "/proc", "--dev", "/dev"]
+    args += _folders([Path(TREE)])
+    args += ["--overlay-src", str(etc), "--tmp-overlay", TREE] if overlay else ["--dir", TREE]
     script = f"id -u >{TREE}/probe && cat {TREE}/probe"
-    if tried.program:
+    for fd in filtered:
+        args += ["--seccomp", str(fd)]
         # The number of the mode "filter": said by the kernel, not by bubblewrap.
         script += " && grep -q '^Seccomp:.*2' /proc/self/status"
     argv = ["/bin/sh", "-c", script]
@@ -133,15 +144,10 @@ def _try(tried: Bubblewrap, etc: Path) -> str:
         argv = step.wrap(argv, {"PATH": os.defpath}, own=TREE)
         argv = ["/bin/sh", "-c", f'exec {drop.READY_FD}>&1; exec "$@"', "sh", *argv]
         expected = drop.READY + expected
-    filtered = [filter_pipe(tried.program)] if tried.program else []
     try:
-        args += [word for fd in filtered for word in ("--seccomp", str(fd))]
         ran = _run([*args, "--", *argv], filtered)
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
-    finally:
-        for fd in filtered:
-            os.close(fd)
     if ran.returncode == 0 and ran.stdout == expected:
         return ""
     said = ran.stderr.decode(errors="replace").strip()

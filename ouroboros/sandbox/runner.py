@@ -144,8 +144,8 @@ class Sandbox:
         place: Path | None = None
         meter: Meter | None = None
         pipes: list[Capture] = []
-        opened = [_input(command.stdin), *os.pipe()]
-        stdin, ready, says_ready = opened
+        opened = [_input(command.stdin)]
+        ready, says_ready = os.pipe()
         try:
             if self._drop:
                 await asyncio.to_thread(_entrust_layers, command.layers)
@@ -155,14 +155,7 @@ class Sandbox:
                 meter = group.meter() if group else ProcessMeter(lambda: self._link.roots(number))
                 on_start(meter)
             pipes = self._pipes(number, command)
-            inside = [stdin, *(pipe.write for pipe in pipes)]
-            inside += [command.channel] if command.channel >= 0 else []
-            fds = dict(zip((0, 1, 2, RESULT_FD), inside, strict=False))
-            if self._drop:
-                fds[drop.READY_FD] = says_ready
-            if program := self._binary.program if self._binary else b"":
-                opened.append(bwrap.filter_pipe(program))
-                fds[bwrap.FILTER_FD] = opened[-1]
+            fds = self._descriptors(command, pipes, opened, says_ready)
             request = self._request(number, command, place, group, list(fds))
             reply = await self._link_run(request, list(fds.values()), pipes)
             kept = [await pipe.finish(_PIPE_PATIENCE) for pipe in pipes]
@@ -170,7 +163,7 @@ class Sandbox:
             stood = not self._drop or _said(ready) == drop.READY
             return self._outcome(command, reply, group, pipes, kept, stood=stood)
         finally:
-            for fd in opened:
+            for fd in (*opened, ready, says_ready):
                 os.close(fd)
             if meter is not None:
                 meter.close()
@@ -192,6 +185,20 @@ class Sandbox:
         return self._groups.create(
             self._link.mark(number), memory=limits.memory, processes=limits.processes
         )
+
+    def _descriptors(
+        self, command: Command, pipes: list[Capture], opened: list[int], says_ready: int
+    ) -> dict[int, int]:
+        """Return which of our descriptors gets which number inside; adds to `opened`."""
+        inside = [opened[0], *(pipe.write for pipe in pipes)]
+        inside += [command.channel] if command.channel >= 0 else []
+        fds = dict(zip((0, 1, 2, RESULT_FD), inside, strict=False))
+        if self._drop:
+            fds[drop.READY_FD] = says_ready
+        if self._binary is not None and self._binary.program:
+            opened.append(bwrap.filter_pipe(self._binary.program))
+            fds[bwrap.FILTER_FD] = opened[-1]
+        return fds
 
     async def _link_run(self, request: Request, fds: list[int], pipes: list[Capture]) -> Reply:
         """Send the request; our copies of the pipes' write ends close as soon as it is sent."""
@@ -275,8 +282,10 @@ class Sandbox:
         )
 
     def _order(self, command: Command, place: Path | None) -> landlock.Order | None:
-        if self._landlock is None or place is None:
+        if self._landlock is None:
             return None
+        if place is None:
+            raise Misuse("A run under Landlock without a folder of its own.")
         return landlock.order(self._landlock, command, [place])
 
     def _program(
@@ -291,8 +300,9 @@ class Sandbox:
         if self._binary is None:
             home = (place or self._scratch) / "home"
             line, env, cwd = _unconfined(command, argv, env, tree, home)
-            # Under Landlock the program is looked for by the run itself, with its own rights.
-            return (line if self._landlock is None else [argv[0], *line[1:]]), env, cwd
+            if self._landlock is None:  # there the run itself looks for it, with its own rights
+                line[0] = shutil.which(line[0], path=env["PATH"]) or line[0]
+            return line, env, cwd
         if self._groups is None and os.geteuid() != 0:
             argv = bwrap.nproc_step(argv, command.limits.processes)
         line = bwrap.arguments(
@@ -405,9 +415,12 @@ def _level(binary: Rung, groups: Groups | None) -> SandboxLevel:
         return SandboxLevel(backend="none", version="", limits=limits, network=True)
     overlay = "overlay" if binary.overlay else "copy"
     version = f"{binary.version} ({binary.origin}, {overlay})"
-    user = f"uid {drop.USER}" if binary.step else "user"
     return SandboxLevel(
-        backend="bwrap", version=version, limits=limits, drop=user, seccomp=bool(binary.program)
+        backend="bwrap",
+        version=version,
+        limits=limits,
+        drop=f"uid {drop.USER}" if binary.step else "user",
+        seccomp=bool(binary.program),
     )
 
 
@@ -456,7 +469,7 @@ def _environment(command: Command) -> dict[str, str]:
 def _unconfined(
     command: Command, argv: list[str], env: dict[str, str], tree: Path | None, home: Path
 ) -> tuple[list[str], dict[str, str], str]:
-    """Replace the fixed inside paths by the real ones, and find the program as execvp would."""
+    """Replace the fixed inside paths by the real ones."""
 
     def real(text: str) -> str:
         return text.replace(TREE, str(tree or home)).replace(
@@ -465,8 +478,7 @@ def _unconfined(
 
     env = {name: real(value) for name, value in env.items()}
     env |= {"HOME": str(home), "TMPDIR": str(home)}
-    program = shutil.which(argv[0], path=env["PATH"]) or argv[0]
-    return [program, *map(real, argv[1:])], env, str(tree or home)
+    return [real(word) for word in argv], env, str(tree or home)
 
 
 def _input(data: bytes) -> int:
