@@ -15,11 +15,9 @@ What is weaker than under bubblewrap, for everybody who decides on it:
   among them most of `multiprocessing`; what is written to the tree and to the home folder lies on
   the disk until the run has ended, bounded by file size and not by `tmp_size`.
 - There is no private loopback: a test that opens a server on localhost fails.
-- Landlock does not restrict changes of a file's times: as root's nobody, a run can set those of
-  files that everybody may write.
-- As an ordinary user, a run has the engine's own user: Landlock does not restrict changes of mode,
-  owner and times, so the filter refuses them all, and `shutil.copy` fails with them.
-  It does not hide who else is logged in, nor what the user's processes are limited to.
+- Landlock does not restrict changes of a file's mode, owner, times and attributes, and the user of
+  runs has other files (the trees of other runs; as an ordinary user, all of the engine's own). So
+  the filter refuses them all, to `os.chmod`, `os.utime`, `shutil.copy` alike.
 - Without control groups memory is watched by the launcher, and processes are counted per user.
 - As root, where folders that the run needs lie in one that only root may enter (`/root`), the run
   keeps CAP_DAC_READ_SEARCH, so that it is Landlock alone that bounds what it can read; the level
@@ -154,9 +152,7 @@ def probe(scratch: Path) -> Landlock | str:
         abi=version,
         root=root,
         search=root and not (shown and _passable(place)),
-        program=seccomp.program(
-            seccomp.Flavour.LANDLOCK if root else seccomp.Flavour.LANDLOCK_OWN, arch
-        ),
+        program=seccomp.program(seccomp.Flavour.LANDLOCK, arch),
     )
     try:
         give(place, rung)

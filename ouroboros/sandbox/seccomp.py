@@ -46,11 +46,10 @@ _PROCESS, _OWN = 1, 0
 
 
 class Flavour(StrEnum):
-    """What else contains the run. `landlock-own`: under Landlock as the engine's own user."""
+    """What else contains the run."""
 
     BWRAP = "bwrap"
     LANDLOCK = "landlock"
-    LANDLOCK_OWN = "landlock-own"
 
 
 class Need(msgspec.Struct, frozen=True, kw_only=True):
@@ -204,8 +203,9 @@ _OF_FILES: dict[str, Numbers] = {
     "utimensat": (280, 88),
     "file_setattr": (469, 469),
 }
-"""Changes of a file's mode, owner and times: Landlock restricts none of them, so that a
-run with the engine's own user could change all that is that user's."""
+"""Changes of a file's mode, owner and times: Landlock restricts none of them, so that a run could
+change all files of its user's: the engine's own, or the trees of other runs, whose bytecode would
+be stale by a touch."""
 
 _PERSONALITY = Need(arg=0, values=(0, _NO_RANDOMIZE, _QUERY))
 _TERMINAL = Need(arg=1, values=(_TIOCSTI, _TIOCLINUX), among=False)
@@ -264,9 +264,7 @@ def rules(flavour: Flavour, arch: str) -> Rules:
     refused = dict(_REFUSED)
     judged = _JUDGED | (_JUDGED_BWRAP if flavour is Flavour.BWRAP else _JUDGED_LANDLOCK)
     if flavour is not Flavour.BWRAP:
-        refused |= _SHARED_WITH_HOST
-    if flavour is Flavour.LANDLOCK_OWN:
-        refused |= _OF_FILES
+        refused |= _SHARED_WITH_HOST | _OF_FILES
     return Rules(
         refused=_numbers(refused, column),
         absent=_numbers(_ABSENT, column),

@@ -22,6 +22,7 @@ import contextlib
 import ctypes
 import json
 import os
+import resource
 import signal
 import struct
 import sys
@@ -43,6 +44,7 @@ _DAC_READ_SEARCH = 2
 _CAPABILITIES_V3 = 0x20080522
 _MOST_CAPABILITIES = 64
 _ROUND_SECONDS = 0.001
+_STOP_ROUNDS = 8
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -96,14 +98,20 @@ def _end_all() -> None:
     """Kill every descendant, and wait for it.
 
     Stopped first, and looked for again until there is nobody new: who is stopped cannot fork, and
-    still counts towards the limit of processes, so that a fork bomb comes to its end.
+    still counts towards the limit of processes, so that a fork bomb comes to its end. They may wake
+    each other, so that nobody is waited for long, and nobody who was met once may fork again.
     """
     while True:
         stopped: set[int] = set()
-        while new := _descendants() - stopped:
+        for _ in range(_STOP_ROUNDS):
+            new = _descendants() - stopped
             for pid in new:
+                with contextlib.suppress(OSError):  # it is gone
+                    resource.prlimit(pid, resource.RLIMIT_NPROC, (0, 0))
                 _signal(pid, signal.SIGSTOP)
             stopped |= new
+            if not new:
+                break
         for pid in stopped:
             _signal(pid, signal.SIGKILL)
         try:

@@ -80,7 +80,9 @@ async def test_files_of_the_host_cannot_be_changed(
     victim.write_text("whole")
     folder.mkdir()
     for path in (victim, folder):
-        path.chmod(0o777)  # so that it is not the mode that holds
+        path.chmod(0o777)  # so that it is not the mode that holds, nor whose it is
+        if os.geteuid() == 0:
+            os.chown(path, 65534, 65534)
     (tree / "out").symlink_to(folder)
     (tree / "victim").symlink_to(victim)
     before = victim.stat()
@@ -97,6 +99,7 @@ attempt("create by link", open, os.path.join("out", "new"), "x")
 attempt("folder", os.mkdir, os.path.join(folder, "new"))
 attempt("mode", os.chmod, victim, 0o600)
 attempt("times", os.utime, victim, (0, 0))
+attempt("touch", os.utime, victim)
 attempt("owner", os.chown, victim, os.getuid(), os.getgid())
 attempt("attribute", os.setxattr, victim, "user.x", b"x")
 attempt("harness", open, os.path.join(os.path.dirname(os.__file__), "probe.py"), "x")
@@ -357,6 +360,41 @@ time.sleep(600)
     assert time.monotonic() - started < 4, "it waited for the other run"
     assert not processes_of(f"hidden-{mark}")
     assert (await other).stdout == b"whole\n"
+
+
+async def test_who_keeps_moving_and_wakes_the_others_still_ends(
+    sandbox: Sandbox, python: Make, tmp_path: Path
+) -> None:
+    """Each process hands over to a child at once, and two wake whoever is stopped."""
+    code = """
+import os, signal, sys, time
+mark = sys.argv[1]
+def wake():
+    while True:
+        try:
+            os.kill(-1, signal.SIGCONT)
+        except OSError:
+            pass
+for _ in range(2):
+    if os.fork() == 0:
+        wake()
+for _ in range(6):
+    if os.fork() == 0:
+        os.setsid()
+        while True:
+            try:
+                if os.fork():
+                    os._exit(0)
+            except OSError:
+                pass
+time.sleep(600)
+"""
+    mark = f"moving-{os.getpid()}-{tmp_path.name}"
+    command = python(code, wall=1)
+    outcome = await sandbox.run(msgspec.structs.replace(command, argv=(*command.argv, mark)))
+    assert outcome.ending in (Ending.TIMEOUT, Ending.PROCESSES), outcome
+    assert not processes_of(mark)
+    assert (await sandbox.run(python("print('on')"))).ok
 
 
 def processes_of(word: str) -> list[str]:
