@@ -1,6 +1,7 @@
 """The canonical bytes of values: equal exactly where type and value agree."""
 
 import array
+import ast
 import collections
 import copy
 import dataclasses
@@ -250,3 +251,8 @@ def test_an_exception_is_its_type_and_arguments() -> None:
     unnamed = raised(ValueError(threading.Lock))
     assert codec.encode(unnamed) == codec.encode(raised(ValueError(threading.Lock)))
     assert codec.encode(raised(SystemExit(0))) != codec.encode(raised(SystemExit(1)))
+
+
+@pytest.mark.parametrize("name", sorted(p.name for p in Path(lab.INSIDE).glob("*.py")))
+def test_files_that_run_inside_are_written_for_old_interpreters(name: str) -> None:
+    ast.parse((Path(lab.INSIDE) / name).read_text(), feature_version=(3, 8))

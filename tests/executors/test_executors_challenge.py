@@ -4,15 +4,19 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from ouroboros.config import Sandbox as Limits
 from ouroboros.executors.local import LocalExecutor
 from ouroboros.governor.compare import replay, rule_for
 from ouroboros.model.evaluation import Assurance, CheckStatus, Evaluation, EvaluationStatus, Stage
 from ouroboros.model.progress import Progress
+from ouroboros.sandbox import Sandbox
+from ouroboros.sandbox import runner as runner_module
 
 SLOW = """
     def total(n):
@@ -507,6 +511,15 @@ async def test_no_annotation_no_inputs(executor: LocalExecutor, target: Any, see
     broken(evaluation, "", "'n'", "has no annotation", "name a generator")
 
 
+async def test_without_hypothesis_it_says_what_to_do(
+    executor: LocalExecutor, target: Any, seen: Any
+) -> None:
+    base = target.commit({"hypothesis.py": "raise ImportError('not here')\n"})
+    target.config = target.configured(DRAWN)
+    evaluation = await executor.run(target.candidate({"shop/prices.py": FAST}, base=base), seen)
+    broken(evaluation, "", "hypothesis is not installed", "name a generator")
+
+
 GENERATORS = {
     "raises": ("def sizes(rng): return (1 / 0,)", "ZeroDivisionError"),
     "no_tuple": ("def sizes(rng): return 3", "as a tuple"),
@@ -676,3 +689,29 @@ async def test_a_launcher_that_dies_is_an_error(
     assert process is not None
     process.kill()
     broken(await running, "", "sandbox")
+
+
+@pytest.mark.parametrize("machine", ["no_groups", "no_bubblewrap"])
+async def test_on_lesser_machines(
+    machine: str, target: Any, seen: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if machine == "no_groups":
+        monkeypatch.setattr(runner_module.Groups, "find", classmethod(lambda cls: None))
+    else:
+        monkeypatch.setattr(runner_module.bwrap, "candidates", list)
+    executor = LocalExecutor(
+        sandbox=await Sandbox.open(Limits(allow_unconfined=True), tmp_path),
+        export=target.export,
+        put_evidence=lambda _: "log",
+        cache=tmp_path / "trees",
+    )
+    evaluation = await executor.run(target.candidate({"shop/prices.py": FAST}), seen)
+    refusal = await executor.run(
+        target.candidate({"shop/prices.py": "def total(n): return 5\n"}), seen
+    )
+    await executor.close()
+    assert evaluation.status is EvaluationStatus.OK, evaluation.cause
+    assert guard(evaluation, target, "conservation").outcome == "neutral"
+    for pair in evaluation.series[0].pairs:
+        assert 1 < pair.candidate.cpu_ns < pair.baseline.cpu_ns < pair.baseline.total_cpu_ns
+    assert refusal.status is EvaluationStatus.FAILED
