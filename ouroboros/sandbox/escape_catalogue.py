@@ -47,13 +47,13 @@ _FILES = {
     "read-accounts": "the host's passwords cannot be read",
     "read-home": "the homes of the engine's user and of root cannot be read",
     "read-planted": "secrets planted in the state folder, the home and /tmp cannot be read",
-    "read-through-proc": "nor through the roots of other processes",
+    "read-through-proc": "planted secrets cannot be read through the roots of other processes",
     "open-descriptors": "what other processes have open cannot be opened",
     "find-secret": "no process shows the engine's environment",
     "find-variables": "the environment is made from nothing",
     "see-processes": "the host's processes cannot be seen",
     "write-system": "nothing can be written to the system, the interpreter or a home",
-    "change-system": "nothing there can be changed",
+    "change-system": "nothing of the system or the interpreter can be changed",
     "leave-marks": "what is written to /tmp, /dev/shm and the tree does not reach the host",
     "follow-links": "symbolic links and .. do not lead out of the tree",
     "make-devices": "no device node can be made",
@@ -67,11 +67,11 @@ _FILES = {
 }
 _NETWORK = {
     "connect-tcp": "servers on the host's loopback cannot be reached",
-    "send-udp": "nor by datagrams",
+    "send-udp": "no datagram reaches the host",
     "reach-internet": "there is no route to the internet or to a cloud's metadata",
     "connect-socket": "unix sockets of the host (docker, ssh-agent) cannot be reached",
-    "connect-abstract": "nor those without a file",
-    "send-abstract": "nor by datagrams",
+    "connect-abstract": "unix sockets without a file cannot be reached",
+    "send-abstract": "unix sockets without a file get no datagram",
     "see-interfaces": "only its own loopback interface is there",
     "socket-vsock": "no sockets to the hypervisor",
     "socket-alg": "no sockets to the kernel's ciphers",
@@ -86,7 +86,7 @@ _NETWORK = {
 }
 _KERNEL = {
     "new-user-namespace": "no user namespace can be made",
-    "new-user-namespace-clone3": "nor by clone3",
+    "new-user-namespace-clone3": "no user namespace can be made by clone3",
     "new-namespaces": "no other namespace can be made",
     "own-namespaces": "it has namespaces of its own",
     "join-namespaces": "no namespace can be joined",
@@ -116,24 +116,24 @@ _KERNEL = {
 _RIGHTS = {
     "host-user": "on the host it is not root",
     "capabilities": "it has no capability",
-    "no-new-privileges": "it cannot gain any by a program",
+    "no-new-privileges": "it cannot gain rights by starting a program",
     "seccomp": "its system calls are filtered",
 }
 _LIMITS = {
     "memory": "it gets no more memory than its limit",
-    "processes": "nor more processes",
+    "processes": "it gets no more processes than its limit",
     "file-size": "no file grows beyond its limit",
     "tmp-size": "its /tmp holds no more than its limit",
-    "shm-size": "nor does /dev/shm",
-    "tree-size": "nor its copy of the tree",
+    "shm-size": "its /dev/shm holds no more than its limit",
+    "tree-size": "its copy of the tree holds no more than its limit",
     "timeout": "a run that ignores every signal ends at its time limit",
 }
 _LONG_LIMITS = {
     "cpu": "it gets no more CPU time than its limit, all processes together",
     "many-files": "empty files count as memory",
     "flood-stdout": "a run that floods its output is ended",
-    "flood-stderr": "the same for standard error",
-    "flood-result": "the same for the result channel",
+    "flood-stderr": "a run that floods standard error is ended",
+    "flood-result": "a run that floods the result channel is ended",
 }
 _LEFTOVERS = {
     "no-file": "no file was left on the host",
