@@ -59,6 +59,9 @@ class Bait:
     def _plant(self, places: Sequence[Path]) -> None:
         self.tree.mkdir()
         (self.tree / "kept.txt").write_text("kept\n")
+        # A run may be another user than we are, and is to be able to write in its copy.
+        self.tree.chmod(0o777)
+        (self.tree / "kept.txt").chmod(0o666)
         for place in (self._folder, *places, self._home):
             path = place / f".{self.mark}"
             with contextlib.suppress(OSError):  # a place that is not ours to write to

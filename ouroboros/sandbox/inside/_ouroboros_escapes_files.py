@@ -216,8 +216,8 @@ def links(bait: Any) -> str:
         up = tree + "/.." * 8 + target
         if _leaks(up, bait["secret"]):
             raise Out("read " + up)
-    for folder in bait["folders"]:
-        link = os.path.join(tree, "folder-" + os.path.basename(folder))
+    for number, folder in enumerate(bait["folders"]):
+        link = os.path.join(tree, f"folder{number}")
         os.symlink(folder, link)
         refused("write", os.open, os.path.join(link, bait["mark"]), os.O_CREAT | os.O_WRONLY)
     return "links and .. lead nowhere"
