@@ -109,9 +109,9 @@ async def attempt_escapes(
     wanted = [p for p in PROMISES if everything or not p.long]
     with lay(places, home) as bait:
         bench = Bench(box, bait, python)
-        found = {f.name: f for f in await _inside(bench, wanted)}
-        runs = [run for run, _ in excess.QUICK]
-        for each in await asyncio.gather(*(run(bench) for run in runs)):
+        runs = [run(bench) for run, _ in excess.QUICK]
+        found: dict[str, Found] = {}
+        for each in await asyncio.gather(_inside(bench, wanted), *runs):
             found |= {f.name: f for f in each}
         if everything:
             for run in _whole_suite(box, found):

@@ -33,6 +33,7 @@ from ouroboros.sandbox import Command, Ending, Outcome, Sandbox
 
 _LEAST_PAIRS = 3
 _MOST_PAIRS = 20
+_FIXED, _SLOPE = 10, 8
 _BUSY = 0.5
 _BUILT_IN = "built-in workload"
 _WORK = "x = 0\nfor i in range(600_000):\n    x += i * i % 7\n"
@@ -193,12 +194,12 @@ def spread(ratios: tuple[float, ...]) -> float:
 
 def pairs_needed(noise_: float, effect: float) -> int:
     """Return how many pairs prove an effect (both as log-ratios), by the planning rule."""
-    return math.ceil(10 + 8 * (noise_ / effect) ** 2)
+    return math.ceil(_FIXED + _SLOPE * (noise_ / effect) ** 2)
 
 
 def smallest_effect(noise_: float, pairs: int) -> float:
-    """Return the smallest effect that so many pairs prove; infinite for ten or fewer."""
-    return noise_ * math.sqrt(8 / (pairs - 10)) if pairs > 10 else math.inf  # noqa: PLR2004
+    """Return the smallest effect that so many pairs prove, more than ten of them."""
+    return noise_ * math.sqrt(_SLOPE / (pairs - _FIXED))
 
 
 def _told(
@@ -218,25 +219,29 @@ def _told(
     margin = governor.max_degradation if own is None else own
     cpu, wall = spread(measured.cpu), spread(measured.wall)
     needed = pairs_needed(cpu, math.log1p(margin))
-    smallest = math.expm1(smallest_effect(cpu, governor.max_pairs))
+    guard = pairs_needed(wall, math.log1p(governor.max_wall_degradation))
+    most = governor.max_pairs
     count = plural(len(measured.cpu), "A/A pair")
     text = (
         f"{name}: CPU time of equal runs differs by {cpu:.1%}, wall time by {wall:.1%} "
-        f"({count} of {duration(measured.cost_ns)}): a margin of {margin:.0%} takes about "
-        f"{plural(needed, 'pair')}"
+        f"({count} of {duration(measured.cost_ns)}, a rough figure): a margin of {margin:.0%} on "
+        f"CPU time takes about {plural(needed, 'pair')}, {governor.max_wall_degradation:.0%} on "
+        f"wall time about {guard}; at most {most} are taken"
     )
-    enough = needed <= governor.max_pairs
-    text += (
-        f", at most {governor.max_pairs} are taken"
-        if enough
-        else f", but at most {governor.max_pairs} are taken: expect inconclusive verdicts"
-    )
+    enough = max(needed, guard) <= most
+    if not enough:
+        text += ", so expect inconclusive verdicts"
     rows = (
         _figure(f"{name}: cpu", f"{cpu:.4f}", "robust SD of the log-ratio of CPU time"),
         _figure(f"{name}: wall", f"{wall:.4f}", "robust SD of the log-ratio of wall time"),
         _figure(f"{name}: pairs", str(len(measured.cpu)), "A/A pairs measured"),
-        _figure(f"{name}: needed", str(needed), f"pairs that a margin of {margin:g} takes"),
-        _figure(f"{name}: smallest", f"{smallest:.4f}", "smallest change that max_pairs prove"),
+        _figure(f"{name}: cpu pairs", str(needed), f"pairs that a margin of {margin:g} takes"),
+        _figure(f"{name}: wall pairs", str(guard), "pairs that the margin of wall time takes"),
+        _figure(
+            f"{name}: smallest",
+            f"{math.expm1(smallest_effect(cpu, most)):.4f}" if most > _FIXED else "none",
+            "smallest change of CPU time that max_pairs prove",
+        ),
     )
     return OK if enough else WARN, text, rows
 
