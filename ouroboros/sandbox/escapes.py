@@ -14,7 +14,7 @@ import os
 import socket
 import struct
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -111,13 +111,22 @@ async def attempt_escapes(
         bench = Bench(box, bait, python)
         runs = [run(bench) for run, _ in excess.QUICK]
         found: dict[str, Found] = {}
-        for each in await asyncio.gather(_inside(bench, wanted), *runs):
+        for each in await _all_of(_inside(bench, wanted), *runs):
             found |= {f.name: f for f in each}
         if everything:
             for run in _whole_suite(box, found):
                 found |= {f.name: f for f in await run(bench)}
         found |= {f.name: f for f in await _aftermath(bait)}
     return Report(rows=tuple(_row(promise, found.get(promise.name), box) for promise in wanted))
+
+
+async def _all_of(*runs: Awaitable[list[Found]]) -> list[list[Found]]:
+    """Wait for all runs, also where one fails: the bait must not go before they have ended."""
+    done = await asyncio.gather(*runs, return_exceptions=True)
+    for each in done:
+        if isinstance(each, BaseException):
+            raise each
+    return [each for each in done if not isinstance(each, BaseException)]
 
 
 def _whole_suite(box: Sandbox, found: dict[str, Found]) -> list[excess.Excess]:

@@ -132,7 +132,9 @@ async def test_limits_that_nobody_enforces_are_found(
 async def test_a_lost_answer_is_never_read_as_a_good_one(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(excess, "INSIDE", tmp_path)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    monkeypatch.setattr(excess, "INSIDE", empty)
     report = await attempts(sandbox, tmp_path)
     inside = [row for row in report.rows if row.group in ROOMS]
     assert {row.status for row in inside} == {"error"}

@@ -59,19 +59,21 @@ def processes(task: Any) -> None:
 
 
 def fill(task: Any) -> None:
-    """Write files into one folder after another."""
+    """Write files into one folder after another; stay for a while if nobody refused."""
+    refused = False
     for number, step in enumerate(task["steps"]):
         written, said = 0, ""
         try:
             for file in range(step["files"]):
                 written += _write(os.path.join(step["folder"], f"big{file}"), step["size"])
         except _Full as full:
-            written, said = written + full.args[0], full.args[1]
+            written, said, refused = written + full.args[0], full.args[1], True
         tell(written, said, number)
         for file in range(step["files"] if step["tidy"] else 0):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(os.path.join(step["folder"], f"big{file}"))
-    time.sleep(task["hold"])
+    if not refused:
+        time.sleep(task["hold"])
 
 
 class _Full(Exception):  # noqa: N818 - what we are after
