@@ -343,6 +343,7 @@ print(json.dumps(opened))
     if os.geteuid() != 0:
         # The queues' limits are those of the namespace that the run's own user has made.
         assert isinstance(opened, list)
-        own = ("/proc/sys/fs/mqueue/", "/proc/sys/kernel/")
+        kernel = ("msg", "sem", "shm", "auto_msgmni", "ns_last_pid", "pid_max")
+        own = ("/proc/sys/fs/mqueue/", *(f"/proc/sys/kernel/{name}" for name in kernel))
         opened = [path for path in opened if not path.startswith(own)]
     assert opened == []
