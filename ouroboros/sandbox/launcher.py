@@ -58,6 +58,8 @@ _LIMITS = {
     "fsize": resource.RLIMIT_FSIZE,
     "nofile": resource.RLIMIT_NOFILE,
     "address": resource.RLIMIT_AS,
+    "nice": getattr(resource, "RLIMIT_NICE", -1),
+    "rtprio": getattr(resource, "RLIMIT_RTPRIO", -1),
 }
 _libc = ctypes.CDLL(None, use_errno=True) if _LINUX else None
 

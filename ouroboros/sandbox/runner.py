@@ -275,6 +275,8 @@ class Sandbox:
             "nofile": _OPEN_FILES,
             "cpu": int(limits.cpu) // 1_000_000_000 + _CPU_SLACK,
         }
+        if sys.platform.startswith("linux"):
+            rlimits |= {"nice": 0, "rtprio": 0}  # no run goes before another
         if group is None:
             rlimits["address"] = 2 * int(limits.memory) + _ADDRESS_SLACK
         return Request(
@@ -364,7 +366,10 @@ class Sandbox:
     def _ended(self, reply: Reply, stderr: bytes, *, stood: bool) -> "_Ended":
         """How the run ended; `stood` says that bubblewrap's work was followed by the drop."""
         if reply.end in _ENDS:
-            return _Ended(_ENDS[reply.end])
+            if stood:
+                return _Ended(_ENDS[reply.end])
+            text = f"The run was ended ({reply.end}) before its sandbox stood."
+            return _Ended(Ending.FAULT, text=text)
         if reply.end != "exit" or reply.code is None:
             return _Ended(Ending.FAULT, text=reply.text or f"The run was ended: {reply.end}.")
         code = reply.code
