@@ -39,6 +39,21 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     written: str = ""
 
 
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One row below a line of `doctor`: a promise that was tried, or a figure.
+
+    `status`: `held`; `broken`; `error`, so that nobody knows; `n/a`, not applicable on this
+    machine; `info` for a figure.
+    """
+
+    name: str
+    group: str
+    status: str
+    text: str
+    promise: str = ""
+    fix: str = ""
+
+
 class Check(msgspec.Struct, frozen=True, kw_only=True):
     """One line of `doctor`. `status` is `ok`, `warn` or `fail`; `fix` is what to do about it."""
 
@@ -46,6 +61,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     text: str
     fix: str = ""
+    rows: tuple[Finding, ...] = ()
 
 
 class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):

@@ -60,6 +60,8 @@ _LIMITS = {
     "nofile": resource.RLIMIT_NOFILE,
     "address": resource.RLIMIT_AS,
     "nproc": resource.RLIMIT_NPROC,
+    "nice": getattr(resource, "RLIMIT_NICE", -1),
+    "rtprio": getattr(resource, "RLIMIT_RTPRIO", -1),
 }
 _libc = ctypes.CDLL(None, use_errno=True) if _LINUX else None
 

@@ -145,7 +145,7 @@ class Sandbox:
                 self._left.append(traces)  # also a cancelled run's, which has no answer
         if left:
             return _fault(f"The run has ended, but this of it is still there: {left}.")
-        if self._drop and not outcome.ok:
+        if self._drop and outcome.ending is Ending.EXITED and not outcome.ok:
             await self._check_readable(command)
         return outcome
 
@@ -286,6 +286,8 @@ class Sandbox:
             "nofile": _OPEN_FILES,
             "cpu": int(limits.cpu) // 1_000_000_000 + _CPU_SLACK,
         }
+        if sys.platform.startswith("linux"):
+            rlimits |= {"nice": 0, "rtprio": 0}  # no run goes before another
         if group is None:
             rlimits["address"] = 2 * int(limits.memory) + _ADDRESS_SLACK
             if self._landlock is not None:
@@ -389,7 +391,10 @@ class Sandbox:
     def _ended(self, reply: Reply, stderr: bytes, *, stood: bool) -> "_Ended":
         """How the run ended; `stood` says that bubblewrap's work was followed by the drop."""
         if reply.end in _ENDS:
-            return _Ended(_ENDS[reply.end])
+            if stood:
+                return _Ended(_ENDS[reply.end])
+            text = f"The run was ended ({reply.end}) before its sandbox stood."
+            return _Ended(Ending.FAULT, text=text)
         if reply.end != "exit" or reply.code is None:
             return _Ended(Ending.FAULT, text=reply.text or f"The run was ended: {reply.end}.")
         code = reply.code
