@@ -9,9 +9,11 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from ouroboros.errors import EvaluationError, OuroborosError
-from ouroboros.evaluation import bench, suite
+from ouroboros.evaluation import bench, control, shadow, suite
+from ouroboros.evaluation.control import Control
 from ouroboros.evaluation.dossier import Dossier, Halt
 from ouroboros.evaluation.lab import Job, Lab
 from ouroboros.evaluation.plan import Plan
@@ -21,6 +23,7 @@ from ouroboros.model.globs import matches
 from ouroboros.model.progress import Progress
 from ouroboros.model.text import safe_line
 
+_T = TypeVar("_T")
 _CACHES = "__pycache__"
 _BASELINES = 8
 """Finished baseline test runs to remember."""
@@ -83,36 +86,65 @@ async def _carry_out(job: Job, dossier: Dossier) -> None:
 
 
 async def _tests(job: Job, base: Path, candidate: Path, dossier: Dossier) -> None:
-    framework = job.plan.config.tests.framework
+    config = job.plan.config
+    framework = config.tests.framework
     baseline = await _baseline(job, base)
     dossier.add(suite.judge_baseline(framework, baseline))
     await bench.check_files(job, base, baseline.records.modules, dossier)
     job.report("tests")
+    roots = config.environment.path
+    if shadows := await asyncio.to_thread(shadow.shadowing, base, candidate, roots):
+        dossier.add(suite.shadowed(shadows))
     run = await suite.run(job, candidate)
     await bench.check_files(job, candidate, run.records.modules, dossier)
     await bench.prove(job, candidate, run.records.modules, dossier)
     dossier.add(suite.judge_candidate(framework, run, baseline))
+    if control.wanted(job):
+        job.report("inverted")
+        learnt = await _control(job, base, baseline)
+        dossier.add(await control.check(job, candidate, learnt))
 
 
 async def _baseline(job: Job, base: Path) -> TestRun:
     """Run the baseline's tests, once per commit and configuration."""
-    plan, lab = job.plan, job.lab
-    config = plan.config
-    relevant = repr(
-        (plan.base_commit, plan.python, config.tests, config.environment, config.sandbox)
-    )
+    lab, key = job.lab, _relevant(job)
     async with lab.baselining:
-        known = lab.baselines.get(relevant)
+        known = lab.baselines.get(key)
         if known is not None:
             return known
         job.report("baseline-tests")
         run = await suite.run(job, base)
         # A red baseline may have been the machine's bad minute: it is asked again.
-        if suite.judge_baseline(config.tests.framework, run).status is CheckStatus.PASSED:
-            while len(lab.baselines) >= _BASELINES:
-                lab.baselines.pop(next(iter(lab.baselines)))
-            lab.baselines[relevant] = run
+        framework = job.plan.config.tests.framework
+        if suite.judge_baseline(framework, run).status is CheckStatus.PASSED:
+            _remember(lab.baselines, key, run)
         return run
+
+
+async def _control(job: Job, base: Path, baseline: TestRun) -> Control:
+    """Learn from the baseline how its tests end when turned around, once as above."""
+    lab, key = job.lab, _relevant(job)
+    async with lab.baselining:
+        known = lab.controls.get(key)
+        if known is not None:
+            return known
+        learnt = await control.learn(job, base, baseline)
+        if not learnt.fault:
+            _remember(lab.controls, key, learnt)
+        return learnt
+
+
+def _relevant(job: Job) -> str:
+    plan = job.plan
+    config = plan.config
+    parts = (config.tests, config.environment, config.sandbox, config.governor.protected)
+    return repr((plan.base_commit, plan.python, *parts))
+
+
+def _remember(known: dict[str, _T], key: str, value: _T) -> None:
+    while len(known) >= _BASELINES:
+        known.pop(next(iter(known)))
+    known[key] = value
 
 
 def _check_protected(plan: Plan, base: Path, candidate: Path) -> None:

@@ -20,6 +20,7 @@ from ouroboros.model.progress import Progress
 from ouroboros.sandbox import HARNESS, TREE, Command, Ending, Outcome, Sandbox
 
 if TYPE_CHECKING:
+    from ouroboros.evaluation.control import Control
     from ouroboros.evaluation.suite import TestRun
 
 INSIDE = Path(__file__).with_name("inside")
@@ -54,6 +55,7 @@ class Lab:
         self.measuring = asyncio.Lock()
         self.baselining = asyncio.Lock()
         self.baselines: dict[str, TestRun] = {}
+        self.controls: dict[str, Control] = {}
         self._put_evidence = put_evidence
 
     async def log(self, outcome: Outcome) -> str:
