@@ -89,21 +89,30 @@ async def learn(job: Job, base: Path, baseline: TestRun) -> Control:
     if not files.sources:
         return Control(files=files)
     run = await _run(job, base, files)
-    if _incomplete(run, baseline):
+    if not _fault(run) and _incomplete(run, baseline):
         # Something of it runs at import, or two names clash: without what was in the way.
-        blamed = _blamed(own, run.records, baseline.records)
-        kept = [path for path in own if path not in blamed]
-        left = (*files.left, *(f"{path}: it does not load when turned around" for path in blamed))
-        files = await asyncio.to_thread(_invert, base, kept, None)
-        files = msgspec.structs.replace(files, left=tuple(dict.fromkeys((*left, *files.left))))
+        files = await asyncio.to_thread(_reduced, base, files, own, run.records, baseline.records)
         if not files.sources:
             return Control(files=files)
         run = await _run(job, base, files)
-    if finding := suite.over_a_limit(run.outcome) or suite.contradiction(run.outcome, run.records):
-        return Control(files=files, run=run, fault=finding.text)
+    if fault := _fault(run):
+        return Control(files=files, run=run, fault=fault)
     if gone := _incomplete(run, baseline):
         return Control(files=files, run=run, fault=suite.named("do not run", gone))
     return Control(files=files, run=run, sensitive=_sensitive(run, baseline))
+
+
+def _fault(run: TestRun) -> str:
+    finding = suite.over_a_limit(run.outcome) or suite.contradiction(run.outcome, run.records)
+    return finding.text if finding else ""
+
+
+def _reduced(base: Path, files: Files, own: list[str], mine: Records, before: Records) -> Files:
+    """Return the files without those that do not load, without helpers and twins. Blocking."""
+    blamed = _blamed(own, mine, before)
+    reduced = _invert(base, [path for path in own if path not in blamed], None)
+    left = [f"{path}: it does not load when turned around" for path in blamed]
+    return Files(sources=reduced.sources, left=tuple(dict.fromkeys((*files.left, *left))))
 
 
 async def check(job: Job, candidate: Path, control: Control) -> CheckOutcome:

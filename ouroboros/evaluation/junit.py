@@ -54,9 +54,15 @@ def command(argv: tuple[str, ...], report: str) -> tuple[str, ...]:
     return ("/bin/sh", "-c", _SCRIPT, "sh", f"./{report}", *argv)
 
 
-def received(data: bytes) -> Records:
-    """Find the report among what came over the result channel, and read it."""
-    lines = [line for line in data.splitlines() if line.startswith(_BEGIN)]
+def split(data: bytes) -> tuple[list[bytes], bytes]:
+    """Part what the shell sent from what others wrote to the result channel."""
+    lines = data.splitlines(keepends=True)
+    reports = [line for line in lines if line.startswith(_BEGIN)]
+    return reports, b"".join(line for line in lines if not line.startswith(_BEGIN))
+
+
+def received(lines: list[bytes]) -> Records:
+    """Read what the shell sent."""
     if not lines:
         return Records(flaw="The command wrote no JUnit report, or wrote it somewhere else.")
     if len(lines) > 1:

@@ -100,10 +100,10 @@ async def run(job: Job, tree: Path, *, layers: tuple[Path, ...] = (), patience: 
         records = decode(outcome.result, whole=outcome.result_whole, key=key)
         return TestRun(outcome=outcome, records=records, log=await job.lab.log(outcome))
     outcome = await job.run(command)
-    records = decode(outcome.result, whole=outcome.result_whole)
+    report, rest = junit.split(outcome.result)
+    records = decode(rest, whole=outcome.result_whole)
     if tests.junit:
-        seen = records.modules
-        records = msgspec.structs.replace(junit.received(outcome.result), modules=seen)
+        records = msgspec.structs.replace(junit.received(report), modules=records.modules)
     log = await job.lab.log(outcome)
     return TestRun(outcome=outcome, records=records, log=log, report=bool(tests.junit))
 
