@@ -241,13 +241,16 @@ async def test_modules_in_the_way_of_the_run_are_refused(
 # --- broken targets -------------------------------------------------------------------------------
 
 
-async def test_without_pytest(
-    executor: LocalExecutor, target: Any, seen: Any, tmp_path: Path
-) -> None:
+@pytest.fixture
+def bare(tmp_path: Path) -> str:
+    """The interpreter of an environment with nothing in it."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
+    return str(tmp_path / "venv/bin/python")
+
+
+async def test_without_pytest(executor: LocalExecutor, target: Any, seen: Any, bare: str) -> None:
     target.config = target.configured(PYTEST)
-    python = str(tmp_path / "venv/bin/python")
-    plan = msgspec.structs.replace(target.candidate(GOOD), python=python)
+    plan = msgspec.structs.replace(target.candidate(GOOD), python=bare)
     broken(
         await executor.run(plan, seen),
         *("No module named pytest", "Install pytest", "[environment] python"),
