@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from ouroboros.config import Framework
 from ouroboros.errors import EvaluationError, OuroborosError
 from ouroboros.evaluation import bench, control, shadow, suite
 from ouroboros.evaluation.control import Control
@@ -18,15 +19,16 @@ from ouroboros.evaluation.dossier import Dossier, Halt
 from ouroboros.evaluation.lab import Job, Lab
 from ouroboros.evaluation.plan import Plan
 from ouroboros.evaluation.suite import TestRun
+from ouroboros.evaluation.untested import UNKNOWN, of_trees
 from ouroboros.model.evaluation import CheckStatus, Evaluation, EvaluationStatus
 from ouroboros.model.globs import matches
 from ouroboros.model.progress import Progress
 from ouroboros.model.text import safe_line
 
-_T = TypeVar("_T")
 _CACHES = "__pycache__"
 _BASELINES = 8
 """Finished baseline test runs to remember."""
+_Value = TypeVar("_Value")
 
 
 async def evaluate(
@@ -65,6 +67,7 @@ async def evaluate(
         started_ns=started,
         wall_ns=time.monotonic_ns() - begun,
         proof=tuple(sorted(dossier.proof)),
+        untested=dossier.untested,
     )
 
 
@@ -103,11 +106,14 @@ async def _tests(job: Job, base: Path, candidate: Path, dossier: Dossier) -> Non
         job.report("inverted")
         learnt = await _control(job, base, baseline)
         dossier.add(await control.check(job, candidate, learnt))
+    if framework is not Framework.COMMAND:
+        dossier.untested = await _untested(job, base, candidate)
 
 
 async def _baseline(job: Job, base: Path) -> TestRun:
     """Run the baseline's tests, once per commit and configuration."""
-    lab, key = job.lab, _relevant(job)
+    plan, lab = job.plan, job.lab
+    config, key = plan.config, _tests_key(plan)
     async with lab.baselining:
         known = lab.baselines.get(key)
         if known is not None:
@@ -115,15 +121,15 @@ async def _baseline(job: Job, base: Path) -> TestRun:
         job.report("baseline-tests")
         run = await suite.run(job, base)
         # A red baseline may have been the machine's bad minute: it is asked again.
-        framework = job.plan.config.tests.framework
-        if suite.judge_baseline(framework, run).status is CheckStatus.PASSED:
+        if suite.judge_baseline(config.tests.framework, run).status is CheckStatus.PASSED:
             _remember(lab.baselines, key, run)
         return run
 
 
 async def _control(job: Job, base: Path, baseline: TestRun) -> Control:
     """Learn from the baseline how its tests end when turned around, once as above."""
-    lab, key = job.lab, _relevant(job)
+    lab = job.lab
+    key = _tests_key(job.plan) + repr(job.plan.config.governor.protected)
     async with lab.baselining:
         known = lab.controls.get(key)
         if known is not None:
@@ -134,17 +140,34 @@ async def _control(job: Job, base: Path, baseline: TestRun) -> Control:
         return learnt
 
 
-def _relevant(job: Job) -> str:
-    plan = job.plan
+async def _untested(job: Job, base: Path, candidate: Path) -> tuple[str, ...]:
+    """Return which replaced lines no test executes; the baseline is traced once per commit."""
+    plan, lab = job.plan, job.lab
+    key = _tests_key(plan)
+    async with lab.baselining:
+        known = lab.coverages.get(key)
+        if known is None:
+            job.report("coverage")
+            run = await suite.run(job, base, coverage=True)
+            judged = suite.judge_baseline(plan.config.tests.framework, run)
+            known = run.records.coverage if judged.status is CheckStatus.PASSED else ()
+            _remember(lab.coverages, key, known)
+    if not known:
+        return (UNKNOWN,)
+    return await asyncio.to_thread(of_trees, base, candidate, plan.changed, known)
+
+
+def _tests_key(plan: Plan) -> str:
+    """Name what the outcome of the baseline's tests depends on."""
     config = plan.config
-    parts = (config.tests, config.environment, config.sandbox, config.governor.protected)
-    return repr((plan.base_commit, plan.python, *parts))
+    relevant = (plan.base_commit, plan.python, config.tests, config.environment, config.sandbox)
+    return repr(relevant)
 
 
-def _remember(known: dict[str, _T], key: str, value: _T) -> None:
-    while len(known) >= _BASELINES:
-        known.pop(next(iter(known)))
-    known[key] = value
+def _remember(cache: dict[str, _Value], key: str, value: _Value) -> None:
+    while len(cache) >= _BASELINES:
+        cache.pop(next(iter(cache)))
+    cache[key] = value
 
 
 def _check_protected(plan: Plan, base: Path, candidate: Path) -> None:

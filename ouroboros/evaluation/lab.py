@@ -15,6 +15,7 @@ import msgspec
 from ouroboros.config import Duration
 from ouroboros.errors import SandboxError
 from ouroboros.evaluation.plan import Plan
+from ouroboros.evaluation.records import Coverage
 from ouroboros.evaluation.trees import Trees
 from ouroboros.model.progress import Progress
 from ouroboros.sandbox import HARNESS, TREE, Command, Ending, Outcome, Sandbox
@@ -56,6 +57,7 @@ class Lab:
         self.baselining = asyncio.Lock()
         self.baselines: dict[str, TestRun] = {}
         self.controls: dict[str, Control] = {}
+        self.coverages: dict[str, tuple[Coverage, ...]] = {}
         self._put_evidence = put_evidence
 
     async def log(self, outcome: Outcome) -> str:

@@ -68,6 +68,12 @@ class Profile(Record, frozen=True, kw_only=True, tag="profile"):
     rows: tuple[tuple[str, int, str, int, float, float], ...]
 
 
+class Coverage(Record, frozen=True, kw_only=True, tag="coverage"):
+    """Per file of the tree: the lines that were executed, and those that could have been."""
+
+    files: dict[str, tuple[tuple[int, ...], tuple[int, ...]]]
+
+
 class End(Record, frozen=True, kw_only=True, tag="end"):
     """The test run came to its own end, with this exit status."""
 
@@ -96,6 +102,7 @@ class Records(msgspec.Struct, frozen=True, kw_only=True):
     errors: tuple[str, ...] = ()
     modules: tuple[Modules, ...] = ()
     profiles: tuple[Profile, ...] = ()
+    coverage: tuple[Coverage, ...] = ()
     end: End | None = None
     flaw: str = ""
 
@@ -111,7 +118,9 @@ class Records(msgspec.Struct, frozen=True, kw_only=True):
         return (*self.errors, *bad)
 
 
-_DECODER = msgspec.json.Decoder(Collected | TestEnded | CollectionError | Modules | Profile | End)
+_DECODER = msgspec.json.Decoder(
+    Collected | TestEnded | CollectionError | Modules | Profile | Coverage | End
+)
 
 
 class _Flaw(Exception):  # noqa: N818 - a finding of this file, it never leaves it
@@ -164,6 +173,7 @@ class _Reader:
         self._errors: list[str] = []
         self._modules: list[Modules] = []
         self._profiles: list[Profile] = []
+        self._coverage: list[Coverage] = []
         self._end: End | None = None
 
     def take(self, record: Record) -> None:
@@ -188,6 +198,8 @@ class _Reader:
                 self._modules.append(record)
             case Profile():
                 self._profiles.append(record)
+            case Coverage():
+                self._coverage.append(record)
             case End():
                 self._end = record
 
@@ -214,6 +226,7 @@ class _Reader:
             errors=tuple(self._errors),
             modules=tuple(self._modules),
             profiles=tuple(self._profiles),
+            coverage=tuple(self._coverage),
             end=self._end,
         )
 

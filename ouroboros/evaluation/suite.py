@@ -28,6 +28,8 @@ from ouroboros.sandbox import HARNESS, Command, Ending, Outcome
 
 _NAMED = 5
 _TAIL = 400
+_TRACED = 5
+"""Tracing lines slows tests down; so many times their timeout is given for it."""
 _EASED = {"skipped", "xfailed", "xpassed"}
 _NO_PYTEST = b"No module named pytest"
 
@@ -77,7 +79,14 @@ def assurance(framework: Framework) -> Assurance:
     return Assurance.EXIT_CODE if framework is Framework.COMMAND else Assurance.TESTS
 
 
-async def run(job: Job, tree: Path, *, layers: tuple[Path, ...] = (), patience: int = 1) -> TestRun:
+async def run(
+    job: Job,
+    tree: Path,
+    *,
+    layers: tuple[Path, ...] = (),
+    patience: int = 1,
+    coverage: bool = False,
+) -> TestRun:
     """Run the tests once on a tree.
 
     Args:
@@ -85,6 +94,7 @@ async def run(job: Job, tree: Path, *, layers: tuple[Path, ...] = (), patience: 
         tree: what is tested.
         layers: folders that lie over the tree.
         patience: how many times `[tests] timeout` it may take.
+        coverage: have the tests report what they execute, too.
 
     Raises:
         SandboxError: the sandbox failed.
@@ -93,6 +103,12 @@ async def run(job: Job, tree: Path, *, layers: tuple[Path, ...] = (), patience: 
     command = msgspec.structs.replace(
         _command(job, tree, Duration(patience * job.plan.config.tests.timeout)), layers=layers
     )
+    if coverage:
+        command = msgspec.structs.replace(
+            command,
+            env=command.env | {"OUROBOROS_COVERAGE": "1"},
+            timeout=Duration(command.timeout * _TRACED),
+        )
     tests = job.plan.config.tests
     if tests.framework is not Framework.COMMAND:
         command = msgspec.structs.replace(command, stdin=key)

@@ -4,6 +4,7 @@ The evaluator compares these records with the exit code and with the baseline's.
 is never parsed: anything can print "10 passed".
 """
 
+import os
 from typing import Any
 
 import _ouroboros_report as channel  # type: ignore[import-not-found] # beside this file, inside
@@ -13,6 +14,12 @@ _SHOWN = 20
 """So many failures keep their traceback; a run in which all fail would flood its output."""
 
 _tell = channel.private()
+
+coverage: Any = None
+if os.environ.get("OUROBOROS_COVERAGE"):  # before anything of the target is imported
+    import _ouroboros_coverage as coverage  # type: ignore[import-not-found,no-redef] # beside this file
+
+    coverage.start()
 
 
 def pytest_configure(config: Any) -> None:
@@ -67,6 +74,8 @@ class Recorder:
 
     def pytest_unconfigure(self) -> None:
         """The very end: what was loaded, and the exit status that the process will have."""
+        if coverage is not None:
+            coverage.report(_tell)
         _tell(channel.modules())
         status = getattr(self.session, "exitstatus", -1)
         _tell({"kind": "end", "status": int(status)})
