@@ -397,26 +397,35 @@ class Sandbox:
             return _Ended(Ending.FAULT, text=text)
         if reply.end != "exit" or reply.code is None:
             return _Ended(Ending.FAULT, text=reply.text or f"The run was ended: {reply.end}.")
-        code = reply.code
-        if self._binary is not None:
-            said = safe_text(stderr.decode(errors="replace"), limit=2000).strip()
-            if reply.inner_exit is not None and not stood:
-                text = f"Root's rights could not be dropped ({reply.inner_exit}): {said}"
-                return _Ended(Ending.FAULT, text=text)
-            if reply.inner_exit is None:
-                if said.startswith(_NOT_FOUND) and not self._drop:
-                    # Nothing ran yet, so that nobody but bubblewrap can have said this.
-                    return _Ended(Ending.EXITED, code=_SHELL_NOT_FOUND)
-                return _Ended(Ending.FAULT, text=f"Bubblewrap failed ({code}): {said}")
-            # Bubblewrap passes a death by signal on as 128 + its number, as shells do.
-            code = _as_signal(reply.inner_exit)
-        elif self._landlock is not None:
-            if reply.inner_exit is None:
-                return _Ended(Ending.FAULT, text=f"The run's warden ended early ({code}).")
-            code = _as_signal(reply.inner_exit)
-        if code < 0:
-            return _Ended(Ending.SIGNALLED, signal=-code, text=f"It died of signal {-code}.")
-        return _Ended(Ending.EXITED, code=code)
+        if self._binary is None and self._landlock is None:
+            return _exited(reply.code)
+        if reply.inner_exit is None:
+            return self._never_ran(reply.code, stderr)
+        if not stood:
+            text = f"Root's rights could not be dropped ({reply.inner_exit}): {_said_on(stderr)}"
+            return _Ended(Ending.FAULT, text=text)
+        # A death by signal is passed on as 128 + its number, as shells do.
+        return _exited(_as_signal(reply.inner_exit))
+
+    def _never_ran(self, code: int, stderr: bytes) -> "_Ended":
+        """The sandbox itself has ended without saying how the command did."""
+        if self._landlock is not None:
+            return _Ended(Ending.FAULT, text=f"The run's warden ended early ({code}).")
+        said = _said_on(stderr)
+        if said.startswith(_NOT_FOUND) and not self._drop:
+            # Nothing ran yet, so that nobody but bubblewrap can have said this.
+            return _Ended(Ending.EXITED, code=_SHELL_NOT_FOUND)
+        return _Ended(Ending.FAULT, text=f"Bubblewrap failed ({code}): {said}")
+
+
+def _said_on(stderr: bytes) -> str:
+    return safe_text(stderr.decode(errors="replace"), limit=2000).strip()
+
+
+def _exited(code: int) -> "_Ended":
+    if code < 0:
+        return _Ended(Ending.SIGNALLED, signal=-code, text=f"It died of signal {-code}.")
+    return _Ended(Ending.EXITED, code=code)
 
 
 class _Ended(NamedTuple):
