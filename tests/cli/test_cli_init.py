@@ -19,6 +19,16 @@ BARE = "def test_x():\n    assert True\n"
 UNITTEST = "import unittest\n\n\nclass T(unittest.TestCase):\n    pass\n"
 FIXTURE = "def test_speed(benchmark):\n    benchmark(len, ())\n"
 
+PURE = """
+from collections.abc import Sequence
+
+def total(items: Sequence[tuple[str, int]], rate: float = 1.0) -> float:
+    result = 0.0
+    for _, price in items:
+        result += price * rate
+    return result
+"""
+
 LAYOUTS: dict[str, dict[str, str]] = {
     "flat": {"pkg/__init__.py": "", "tests/test_a.py": PYTEST, "benchmarks/bench_a.py": MAIN},
     "src": {"src/pkg/__init__.py": "", "tests/test_a.py": BARE, "bench/a.py": MAIN},
@@ -28,6 +38,7 @@ LAYOUTS: dict[str, dict[str, str]] = {
     "pytest-benchmark": {"pkg/__init__.py": "", "benchmarks/test_speed.py": FIXTURE},
     "asv": {"pkg/__init__.py": "", "asv.conf.json": "{}", "benchmarks/timing.py": "class T: ..."},
     "nothing": {"README": "hello"},
+    "pure": {"pkg/__init__.py": "", "pkg/a.py": PURE, "pkg/b.py": PURE, "tests/test_a.py": BARE},
     "broken": {"pkg/__init__.py": "", "tests/test_a.py": "def (", "bench_a.py": "\x00"},
     "odd-names": {'we"ird pkg/__init__.py': "", "benchmarks/bench_\u00e9 'x'.py": MAIN},
 }
@@ -69,7 +80,7 @@ def test_what_is_written_loads(home: Path, layout: str) -> None:
 def test_every_comment_that_is_an_option_is_one(tmp_path: Path, layout: str) -> None:
     """Switched on, the commented options load too, with the engine's own defaults."""
     text = render(looked(tmp_path, LAYOUTS[layout]))
-    on = re.sub(r"^# (?=\[benchmarks\.|[a-z_]+ = )", "", text, flags=re.MULTILINE)
+    on = re.sub(r"^# (?=\[(?:benchmarks|challenges)\.|[a-z_]+ = )", "", text, flags=re.MULTILINE)
     assert on != text
     config = parse(on.encode()).config
     assert config.governor.hold_expiry == Config().governor.hold_expiry
@@ -77,6 +88,7 @@ def test_every_comment_that_is_an_option_is_one(tmp_path: Path, layout: str) -> 
     assert config.sandbox == Config().sandbox
     assert config.engine == Config().engine
     assert config.benchmarks, "the commented example is a benchmark"
+    assert config.challenges, "the commented example is a challenge"
 
 
 def test_the_file_is_commented_and_plain(tmp_path: Path) -> None:
@@ -319,3 +331,29 @@ def test_no_environment_is_a_warning(tmp_path: Path) -> None:
 def test_no_python_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert any("No interpreter was found" in w for w in looked(tmp_path, {}).warnings)
+
+
+# --- challenges ---------------------------------------------------------------------------------
+
+
+def test_pure_functions_become_commented_challenges(cli: Cli, home: Path) -> None:
+    root = commit(build(home / "r", LAYOUTS["pure"]))
+    found = json.loads(script("init", "--json", cwd=root).out)
+    assert [(c["name"], c["call"], c["line"]) for c in found["challenges"]] == [
+        ("total", "pkg.a:total", 4),
+        ("total-2", "pkg.b:total", 4),
+    ]
+    assert found["challenges"][0]["parameters"] == [
+        "items: Sequence[tuple[str, int]]",
+        "rate: float",
+    ]
+    text = (root / "ouroboros.toml").read_text()
+    assert '# [challenges.total]\n# call = "pkg.a:total"\n' in text
+    assert not load(root / "ouroboros.toml").config.challenges, "a person switches them on"
+    on = re.sub(r"^# (?=\[challenges\.|call = )", "", text, flags=re.MULTILINE)
+    assert [c.call for c in parse(on.encode()).config.challenges.values()] == [
+        "pkg.a:total",
+        "pkg.b:total",
+    ]
+    ended = script("init", "--force", cwd=root)
+    assert "total: pkg.a:total (as a comment)" in ended.out
