@@ -90,9 +90,15 @@ def _walk(root: Path) -> Iterator[str]:
             and not Path(folder, d, "pyvenv.cfg").exists()
         )
         for name in names:
-            if name.endswith(".py") and count < _MOST_FILES:
+            path = Path(folder, name).relative_to(root).as_posix()
+            if name.endswith(".py") and count < _MOST_FILES and _is_text(path):
                 count += 1
-                yield Path(folder, name).relative_to(root).as_posix()
+                yield path
+
+
+def _is_text(path: str) -> bool:
+    """Whether a path can be written into a file at all: names need not be UTF-8."""
+    return not re.search("[\ud800-\udfff]", path)
 
 
 def read_source(root: Path, path: str) -> Source | None:

@@ -1,6 +1,7 @@
 """`init`: what it finds in many layouts, what it writes, and that it runs nothing."""
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from ouroboros.cli.results import Found
 from ouroboros.cli.template import render
 from ouroboros.config import Config, Framework, load, parse
 from ouroboros.model.globs import matches
+from ouroboros.model.text import safe_text
 
 MAIN = "if __name__ == '__main__':\n    pass\n"
 PYTEST = "import pytest\n\n\ndef test_x():\n    pass\n"
@@ -357,3 +359,29 @@ def test_pure_functions_become_commented_challenges(cli: Cli, home: Path) -> Non
     ]
     ended = script("init", "--force", cwd=root)
     assert "total: pkg.a:total (as a comment)" in ended.out
+
+
+# --- hostile repositories -----------------------------------------------------------------------
+
+
+def test_a_hostile_repository_is_described_and_not_obeyed(home: Path) -> None:
+    evil = "\x1b]52;c;eA==\x07\x9b2J\u202e"
+    files = {
+        f"benchmarks/bench_{evil}.py": MAIN,
+        f"pkg{evil}/__init__.py": "",
+        f"pkg{evil}/a.py": PURE.replace("items", "items_").replace('"""', evil),
+        "pkg/a.py": PURE.replace("rate: float", "rate: 'float'"),
+        "tests/test_a.py": f"x = 1 # {evil}\ny = '\\\x1b'\n{PYTEST}",
+    }
+    root = build(home / "r", files)
+    (root / "benchmarks" / os.fsdecode(b"bench_\xff.py")).write_text(MAIN)
+    commit(root)
+    for arguments in (("--dry-run",), ("--json",), ("--force",)):
+        ended = script("init", *arguments, cwd=root)
+        assert ended.code == 0, ended.err
+        for text in (ended.out, ended.err):
+            assert safe_text(text) == text, arguments
+    text = (root / "ouroboros.toml").read_text()
+    assert safe_text(text) == text
+    commands = [b.command for b in load(root / "ouroboros.toml").config.benchmarks.values()]
+    assert ("{python}", f"benchmarks/bench_{evil}.py") in commands, "the name is the file's own"
