@@ -1,4 +1,4 @@
-"""Names that look like other names: letters of several scripts, or of one that mimics Latin. Pure."""
+"""Names that look like other names: of several scripts, or of one that mimics Latin. Pure."""
 
 import io
 import re

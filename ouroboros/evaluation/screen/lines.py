@@ -11,6 +11,9 @@ from typing import NamedTuple
 
 from ouroboros.vcs.values import Source
 
+_MARK = b"\xef\xbb\xbf"
+"""The byte order mark; harmless where it was, invisible where it is new."""
+
 
 class Line(NamedTuple):
     """A line of a changed file, as it is after the change, without its line ending."""
@@ -89,8 +92,10 @@ def introduced(source: Source) -> list[Line]:
             left[text] -= 1
         else:
             new.append(Line(source.path, number, text))
-    if source.before is None and (source.after or b"").startswith(b"\xef\xbb\xbf") and new:
-        new[0] = new[0]._replace(text="\ufeff" + new[0].text)
+    after, before = source.after or b"", source.before or b""
+    if after.startswith(_MARK) and not before.startswith(_MARK):
+        first = Line(source.path, 1, decoded(after).split("\n")[0].removesuffix("\r"))
+        new = [first, *(line for line in new if line.number != 1)]
     return new
 
 

@@ -6,21 +6,15 @@ from collections.abc import Iterator
 
 from ouroboros.evaluation.screen import tables
 from ouroboros.evaluation.screen.features import Feature, at
-from ouroboros.evaluation.screen.syntax import (
-    Function,
-    Kind,
-    Module,
-    Node,
-    root_of,
-)
+from ouroboros.evaluation.screen.syntax import Function, Kind, Module, Node, root_of
+from ouroboros.evaluation.screen.tables import words
 
 _BUILTIN_NAMES = frozenset(dir(builtins))
 _OPERATORS = frozenset(f"__{name}__" for name in tables.RESULT_OPERATORS)
 _ARITHMETIC = frozenset(
     f"__{prefix}{name}__"
     for prefix in ("", "r", "i")
-    for name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "and", "or", "xor", "matmul")
-    + ("lshift", "rshift", "pow")
+    for name in words("add sub mul truediv floordiv mod and or xor matmul lshift rshift pow divmod")
 )
 _PLAIN_NAMES = frozenset(
     ("__slots__", "__doc__", "__match_args__", "__all__", "__version__", "__author__")
@@ -39,15 +33,8 @@ def objects(module: Module, known: frozenset[str]) -> Iterator[Feature]:
     generators: set[int] = set()
     for item in module.nodes:
         match item.node:
-            case ast.FunctionDef() | ast.AsyncFunctionDef():
-                yield from _operator(item, item.node)
-                yield from _decorators(module, item, item.node.decorator_list)
-                yield from _rebinding(module, item, item.node.name)
-            case ast.ClassDef():
-                yield from _class(module, item, item.node)
-            case ast.Name(ctx=ast.Store() | ast.Del()):
-                yield from _special_name(item, item.node)
-                yield from _rebinding(module, item, item.node.id)
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef() | ast.Name():
+                yield from _defined(module, item)
             case ast.Attribute(ctx=ast.Store() | ast.Del()):
                 yield from _foreign_attribute(module, item, item.node, attributes)
             case ast.Subscript(ctx=ast.Store() | ast.Del()):
@@ -66,6 +53,21 @@ def objects(module: Module, known: frozenset[str]) -> Iterator[Feature]:
 
 
 # --- objects that answer for themselves ---------------------------------------------------------
+
+
+def _defined(module: Module, item: Node) -> Iterator[Feature]:
+    match item.node:
+        case ast.FunctionDef() | ast.AsyncFunctionDef() as function:
+            yield from _operator(item, function)
+            yield from _decorators(module, item, function.decorator_list)
+            yield from _rebinding(module, item, function.name)
+        case ast.ClassDef() as defined:
+            yield from _class(module, item, defined)
+        case ast.Name(ctx=ast.Store() | ast.Del()) as name:
+            yield from _special_name(item, name)
+            yield from _rebinding(module, item, name.id)
+        case _:
+            pass
 
 
 def _operator(item: Node, node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[Feature]:
@@ -208,7 +210,7 @@ def _foreign_call(module: Module, item: Node, node: ast.Call) -> Iterator[Featur
     if isinstance(func, ast.Name) and func.id in {"setattr", "delattr"} and node.args:
         dotted = module.dotted(root_of(node.args[0]), item.place)
         name = dotted or getattr(node.args[0], "id", "")
-        if dotted or name not in {"self"}:
+        if dotted or name != "self":
             yield at("patches-foreign", f"{func.id} on {name or 'an object'}", item)
 
 

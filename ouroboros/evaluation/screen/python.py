@@ -1,12 +1,14 @@
 """A changed Python file: the tree before, the tree after, and what is new in between. Pure."""
 
+import ast
 from collections.abc import Iterator
 
 from ouroboros.config import Screen
-from ouroboros.evaluation.screen.features import Feature, grown
+from ouroboros.evaluation.screen.features import Feature, at, grown
 from ouroboros.evaluation.screen.lines import introduced
 from ouroboros.evaluation.screen.marks import Finding
 from ouroboros.evaluation.screen.objects import objects
+from ouroboros.evaluation.screen.persuasion import speaks
 from ouroboros.evaluation.screen.reach import reach
 from ouroboros.evaluation.screen.removed import removed, swallowed
 from ouroboros.evaluation.screen.state import state
@@ -48,6 +50,16 @@ def _features(
     yield from objects(module, known)
     yield from state(module, known)
     yield from swallowed(module)
+    yield from _spoken(module)
+
+
+def _spoken(module: Module) -> Iterator[Feature]:
+    """Yield texts that speak to a reviewer only once their pieces are put together."""
+    for item in module.nodes:
+        if isinstance(item.node, ast.Constant) and isinstance(item.node.value, str):
+            words = "" if isinstance(item.parent, ast.Expr) else speaks(item.node.value)
+            if words:
+                yield at("addresses-reviewer", words, item)
 
 
 def _names(path: str) -> frozenset[str]:

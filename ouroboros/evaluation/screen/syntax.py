@@ -69,8 +69,10 @@ class Kind(Enum):
 
 @dataclass(slots=True)
 class Scope:
-    """What one function, class or module binds; `imports` maps a name to what it stands for,
-    `modules` are those bound by `import`, `aliases` what was assigned to a name last.
+    """What one function, class or module binds.
+
+    `imports` maps a name to what it stands for, `modules` are those bound by `import`, `outer`
+    those declared global, `aliases` what was assigned to a name last.
     """
 
     bound: set[str] = field(default_factory=set)
@@ -285,19 +287,24 @@ def _bind(item: Node, module: Module) -> None:
         case ast.Global():
             scope.outer.update(node.names)
             module.top.bound.update(node.names)
-        case ast.Import():
-            for alias in node.names:
-                name = alias.asname or alias.name.partition(".")[0]
-                scope.imports[name] = alias.name if alias.asname else name
-                scope.modules.add(name)
-        case ast.ImportFrom():
-            source = "." * node.level + (node.module or "")
-            for alias in node.names:
-                scope.imports[alias.asname or alias.name] = f"{source}.{alias.name}"
+        case ast.Import() | ast.ImportFrom():
+            _bind_imports(node, scope)
         case ast.Assign(targets=[ast.Name(id=name)], value=value):
             scope.aliases[name] = value
         case _:
             pass
+
+
+def _bind_imports(node: ast.Import | ast.ImportFrom, scope: Scope) -> None:
+    if isinstance(node, ast.Import):
+        for alias in node.names:
+            name = alias.asname or alias.name.partition(".")[0]
+            scope.imports[name] = alias.name if alias.asname else name
+            scope.modules.add(name)
+        return
+    source = "." * node.level + (node.module or "")
+    for alias in node.names:
+        scope.imports[alias.asname or alias.name] = f"{source}.{alias.name}"
 
 
 def _scope_of(place: Place, module: Module) -> Scope:
