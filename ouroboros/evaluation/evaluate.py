@@ -9,13 +9,16 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
+from ouroboros.config import Framework
 from ouroboros.errors import EvaluationError, OuroborosError
 from ouroboros.evaluation import bench, suite
 from ouroboros.evaluation.dossier import Dossier, Halt
 from ouroboros.evaluation.lab import Job, Lab
 from ouroboros.evaluation.plan import Plan
 from ouroboros.evaluation.suite import TestRun
+from ouroboros.evaluation.untested import UNKNOWN, of_trees
 from ouroboros.model.evaluation import CheckStatus, Evaluation, EvaluationStatus
 from ouroboros.model.globs import matches
 from ouroboros.model.progress import Progress
@@ -24,6 +27,7 @@ from ouroboros.model.text import safe_line
 _CACHES = "__pycache__"
 _BASELINES = 8
 """Finished baseline test runs to remember."""
+_Value = TypeVar("_Value")
 
 
 async def evaluate(
@@ -62,6 +66,7 @@ async def evaluate(
         started_ns=started,
         wall_ns=time.monotonic_ns() - begun,
         proof=tuple(sorted(dossier.proof)),
+        untested=dossier.untested,
     )
 
 
@@ -92,27 +97,54 @@ async def _tests(job: Job, base: Path, candidate: Path, dossier: Dossier) -> Non
     await bench.check_files(job, candidate, run.records.modules, dossier)
     await bench.prove(job, candidate, run.records.modules, dossier)
     dossier.add(suite.judge_candidate(framework, run, baseline))
+    if framework is not Framework.COMMAND:
+        dossier.untested = await _untested(job, base, candidate)
 
 
 async def _baseline(job: Job, base: Path) -> TestRun:
     """Run the baseline's tests, once per commit and configuration."""
     plan, lab = job.plan, job.lab
-    config = plan.config
-    relevant = repr(
-        (plan.base_commit, plan.python, config.tests, config.environment, config.sandbox)
-    )
+    config, key = plan.config, _tests_key(plan)
     async with lab.baselining:
-        known = lab.baselines.get(relevant)
+        known = lab.baselines.get(key)
         if known is not None:
             return known
         job.report("baseline-tests")
         run = await suite.run(job, base)
         # A red baseline may have been the machine's bad minute: it is asked again.
         if suite.judge_baseline(config.tests.framework, run).status is CheckStatus.PASSED:
-            while len(lab.baselines) >= _BASELINES:
-                lab.baselines.pop(next(iter(lab.baselines)))
-            lab.baselines[relevant] = run
+            _remember(lab.baselines, key, run)
         return run
+
+
+async def _untested(job: Job, base: Path, candidate: Path) -> tuple[str, ...]:
+    """Return which replaced lines no test executes; the baseline is traced once per commit."""
+    plan, lab = job.plan, job.lab
+    key = _tests_key(plan)
+    async with lab.baselining:
+        known = lab.coverages.get(key)
+        if known is None:
+            job.report("coverage")
+            run = await suite.run(job, base, coverage=True)
+            judged = suite.judge_baseline(plan.config.tests.framework, run)
+            known = run.records.coverage if judged.status is CheckStatus.PASSED else ()
+            _remember(lab.coverages, key, known)
+    if not known:
+        return (UNKNOWN,)
+    return await asyncio.to_thread(of_trees, base, candidate, plan.changed, known)
+
+
+def _tests_key(plan: Plan) -> str:
+    """Name what the outcome of the baseline's tests depends on."""
+    config = plan.config
+    relevant = (plan.base_commit, plan.python, config.tests, config.environment, config.sandbox)
+    return repr(relevant)
+
+
+def _remember(cache: dict[str, _Value], key: str, value: _Value) -> None:
+    while len(cache) >= _BASELINES:
+        cache.pop(next(iter(cache)))
+    cache[key] = value
 
 
 def _check_protected(plan: Plan, base: Path, candidate: Path) -> None:

@@ -15,6 +15,7 @@ import msgspec
 from ouroboros.config import Duration
 from ouroboros.errors import SandboxError
 from ouroboros.evaluation.plan import Plan
+from ouroboros.evaluation.records import Coverage
 from ouroboros.evaluation.trees import Trees
 from ouroboros.model.progress import Progress
 from ouroboros.sandbox import HARNESS, TREE, Command, Ending, Outcome, Sandbox
@@ -54,6 +55,7 @@ class Lab:
         self.measuring = asyncio.Lock()
         self.baselining = asyncio.Lock()
         self.baselines: dict[str, TestRun] = {}
+        self.coverages: dict[str, tuple[Coverage, ...]] = {}
         self._put_evidence = put_evidence
 
     async def log(self, outcome: Outcome) -> str:

@@ -4,6 +4,8 @@ The other end is beside hostile code, so that everything here is checked: a line
 makes the whole channel unbelievable, and nothing here raises for it.
 """
 
+from typing import TypeVar
+
 import msgspec
 
 
@@ -47,6 +49,12 @@ class Profile(Record, frozen=True, kw_only=True, tag="profile"):
     rows: tuple[tuple[str, int, str, int, float, float], ...]
 
 
+class Coverage(Record, frozen=True, kw_only=True, tag="coverage"):
+    """Per file of the tree: the lines that were executed, and those that could have been."""
+
+    files: dict[str, tuple[tuple[int, ...], tuple[int, ...]]]
+
+
 class End(Record, frozen=True, kw_only=True, tag="end"):
     """The test run came to its own end, with this exit status."""
 
@@ -61,6 +69,7 @@ class Records(msgspec.Struct, frozen=True, kw_only=True):
     errors: tuple[str, ...] = ()
     modules: tuple[Modules, ...] = ()
     profiles: tuple[Profile, ...] = ()
+    coverage: tuple[Coverage, ...] = ()
     end: End | None = None
     readable: bool = True
 
@@ -71,7 +80,9 @@ class Records(msgspec.Struct, frozen=True, kw_only=True):
         return (*self.errors, *bad)
 
 
-_DECODER = msgspec.json.Decoder(Collected | TestEnded | CollectionError | Modules | Profile | End)
+_DECODER = msgspec.json.Decoder(
+    Collected | TestEnded | CollectionError | Modules | Profile | Coverage | End
+)
 
 
 def decode(data: bytes, *, whole: bool = True) -> Records:
@@ -81,37 +92,31 @@ def decode(data: bytes, *, whole: bool = True) -> Records:
         data: what was kept.
         whole: False where more was written than was kept.
     """
-    collected: list[str] = []
-    tests: dict[str, str] = {}
-    errors: list[str] = []
-    modules: list[Modules] = []
-    profiles: list[Profile] = []
-    ends: list[End] = []
+    found: list[Record] = []
     for line in data.splitlines():
         try:
-            record = _DECODER.decode(line)
+            found.append(_DECODER.decode(line))
         except (msgspec.DecodeError, UnicodeDecodeError):
             return Records(readable=False)
-        match record:
-            case Collected():
-                collected += record.ids
-            case TestEnded():
-                if tests.get(record.id) != "failed":
-                    tests[record.id] = record.outcome
-            case CollectionError():
-                errors.append(record.id)
-            case Modules():
-                modules.append(record)
-            case Profile():
-                profiles.append(record)
-            case End():
-                ends.append(record)
+    tests: dict[str, str] = {}
+    for record in _of(TestEnded, found):
+        if tests.get(record.id) != "failed":
+            tests[record.id] = record.outcome
+    ends = _of(End, found)
     return Records(
-        collected=tuple(collected),
+        collected=tuple(i for record in _of(Collected, found) for i in record.ids),
         tests=tests,
-        errors=tuple(errors),
-        modules=tuple(modules),
-        profiles=tuple(profiles),
+        errors=tuple(record.id for record in _of(CollectionError, found)),
+        modules=_of(Modules, found),
+        profiles=_of(Profile, found),
+        coverage=_of(Coverage, found),
         end=ends[0] if len(ends) == 1 else None,
         readable=whole and len(ends) <= 1,
     )
+
+
+_Kind = TypeVar("_Kind", bound=Record)
+
+
+def _of(kind: type[_Kind], records: list[Record]) -> tuple[_Kind, ...]:
+    return tuple(record for record in records if isinstance(record, kind))

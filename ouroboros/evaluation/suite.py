@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from ouroboros.config import Framework
+from ouroboros.config import Duration, Framework
 from ouroboros.evaluation.lab import Job
 from ouroboros.evaluation.records import Records, decode
 from ouroboros.model.evaluation import Assurance, CheckOutcome, CheckStatus
@@ -24,6 +24,8 @@ from ouroboros.sandbox import HARNESS, Command, Ending, Outcome
 
 _NAMED = 5
 _TAIL = 400
+_TRACED = 5
+"""Tracing lines slows tests down; so many times their timeout is given for it."""
 _EASED = {"skipped", "xfailed", "xpassed"}
 
 LIMIT_CODES = {
@@ -57,13 +59,20 @@ def assurance(framework: Framework) -> Assurance:
     return Assurance.EXIT_CODE if framework is Framework.COMMAND else Assurance.TESTS
 
 
-async def run(job: Job, tree: Path) -> TestRun:
-    """Run the tests once on a tree.
+async def run(job: Job, tree: Path, *, coverage: bool = False) -> TestRun:
+    """Run the tests once on a tree; with `coverage` they also report what they execute.
 
     Raises:
         SandboxError: the sandbox failed.
     """
-    outcome = await job.run(_command(job, tree))
+    command = _command(job, tree)
+    if coverage:
+        command = msgspec.structs.replace(
+            command,
+            env=command.env | {"OUROBOROS_COVERAGE": "1"},
+            timeout=Duration(command.timeout * _TRACED),
+        )
+    outcome = await job.run(command)
     records = decode(outcome.result, whole=outcome.result_whole)
     return TestRun(outcome=outcome, records=records, log=await job.lab.log(outcome))
 

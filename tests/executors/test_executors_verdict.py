@@ -52,7 +52,15 @@ async def test_a_real_gain_is_screened_and_confirmed(
     assert all(p.candidate.cpu_ns < p.baseline.cpu_ns for p in pairs)
     assert {p.candidate_first for p in pairs} == {True, False}
     assert seen.stages == [
-        *("prepare", "baseline-tests", "tests", "proof", "screen:total", "confirm:total"),
+        *(
+            "prepare",
+            "baseline-tests",
+            "tests",
+            "coverage",
+            "proof",
+            "screen:total",
+            "confirm:total",
+        ),
     ]
     screened = [p for p in seen if p.stage == "screen:total"]
     assert [p.done for p in screened] == list(range(1, len(pairs) + 1))

@@ -4,9 +4,16 @@ The evaluator compares these records with the exit code and with the baseline's.
 is never parsed: anything can print "10 passed".
 """
 
+import os
 from typing import Any
 
 import _ouroboros_report as channel  # type: ignore[import-not-found] # beside this file, inside
+
+coverage: Any = None
+if os.environ.get("OUROBOROS_COVERAGE"):  # before anything of the target is imported
+    import _ouroboros_coverage as coverage  # type: ignore[import-not-found,no-redef] # beside this file
+
+    coverage.start()
 
 
 def pytest_configure(config: Any) -> None:
@@ -50,6 +57,8 @@ class Recorder:
 
     def pytest_unconfigure(self) -> None:
         """The very end: what was loaded, and the exit status that the process will have."""
+        if coverage is not None:
+            coverage.report()
         channel.write(channel.modules())
         status = getattr(self.session, "exitstatus", -1)
         channel.write({"kind": "end", "status": int(status)})

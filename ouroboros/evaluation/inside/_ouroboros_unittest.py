@@ -74,9 +74,16 @@ def main() -> None:
     """Run what the command line names, as `python -m unittest` would."""
     # The folder of this file came first; unittest expects the working directory there.
     sys.path[0] = os.getcwd()
+    coverage: Any = None
+    if os.environ.get("OUROBOROS_COVERAGE"):  # before anything of the target is imported
+        import _ouroboros_coverage as coverage  # type: ignore[import-not-found,no-redef] # beside this file
+
+        coverage.start()
     arguments = ["python -m unittest"] + sys.argv[1:]
     program = unittest.main(module=None, argv=arguments, testRunner=_Runner, exit=False)
     status = 0 if program.result.wasSuccessful() else 1
+    if coverage is not None:
+        coverage.report()
     channel.write(channel.modules())
     channel.write({"kind": "end", "status": status})
     sys.exit(status)
