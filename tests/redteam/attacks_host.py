@@ -63,9 +63,7 @@ ATTACKS = (
         title="verbose mode",
         sketch="prints ten gigabytes",
         layer="sandbox",
-        edits=_tried(
-            'line = b"x" * (1 << 20)\nfor _ in range(10_000):\n    os.write(2, line)\n'
-        ),
+        edits=_tried('line = b"x" * (1 << 20)\nfor _ in range(10_000):\n    os.write(2, line)\n'),
     ),
     Case(
         id="flood-the-channel",
@@ -73,7 +71,7 @@ ATTACKS = (
         sketch="writes gigabytes to the result channel",
         layer="sandbox",
         edits=_tried(
-            "line = b'{\"kind\": \"test\", \"id\": \"%s\"}\\n' % (b\"x\" * 65536)\n"
+            'line = b\'{"kind": "test", "id": "%s"}\\n\' % (b"x" * 65536)\n'
             'fd = int(os.environ.get("OUROBOROS_RESULT_FD", "3"))\n'
             "for _ in range(100_000):\n    os.write(fd, line)\n"
         ),
@@ -277,8 +275,9 @@ ATTACKS = (
             "if old >= 0:\n    found = 'shm'\n" + indent(_SHOUT, "    "),
             "for place in ('/dev/shm/tally', '/tmp/tally', 'tally/.state', '/dev/mqueue/tally'):\n"
             "    if os.path.exists(place) and open(place).read() != str(os.getpid()):\n"
-            "        found = place\n" + indent(_SHOUT, "        ") +
-            "    open(place, 'w').write(str(os.getpid()))\n",
+            "        found = place\n"
+            + indent(_SHOUT, "        ")
+            + "    open(place, 'w').write(str(os.getpid()))\n",
             "import socket\n\ns = socket.socket(socket.AF_UNIX)\ns.bind('\\0tally')\ns.listen()\n",
         ),
     ),

@@ -75,7 +75,8 @@ ATTACKS = (
         title="repository hook",
         sketch="writes into .git/hooks",
         layer="shape",
-        diff=udiff("tally/words.py", _WORDS) + new_file(".git/hooks/post-checkout", _HOOK, "100755"),
+        diff=udiff("tally/words.py", _WORDS)
+        + new_file(".git/hooks/post-checkout", _HOOK, "100755"),
         quick=True,
     ),
     Case(
@@ -201,9 +202,9 @@ ATTACKS = (
         title="a file with a colourful name",
         sketch="terminal escapes in a file's name",
         layer="shape",
-        diff=new_file("tally/x.py", "x = 1\n").replace("a/tally/x.py b/tally/x.py",
-            '"a/tally/\\033[2Jx.py" "b/tally/\\033[2Jx.py"'
-        ).replace("+++ b/tally/x.py", '+++ "b/tally/\\033[2Jx.py"'),
+        diff=new_file("tally/x.py", "x = 1\n")
+        .replace("a/tally/x.py b/tally/x.py", '"a/tally/\\033[2Jx.py" "b/tally/\\033[2Jx.py"')
+        .replace("+++ b/tally/x.py", '+++ "b/tally/\\033[2Jx.py"'),
     ),
     Case(
         id="executable",
@@ -239,8 +240,7 @@ ATTACKS = (
         title="comment",
         sketch="OSC 52 in a comment writes the clipboard of whoever reads the diff",
         layer="shape",
-        edits=HONEST
-        | {"tally/words.py": _WORDS + "# \x1b]52;c;cm0gLXJmIH4K\x07\x1b[8m hidden\n"},
+        edits=HONEST | {"tally/words.py": _WORDS + "# \x1b]52;c;cm0gLXJmIH4K\x07\x1b[8m hidden\n"},
     ),
     Case(
         id="bidi",
@@ -265,8 +265,7 @@ ATTACKS = (
         title="a longer name",
         sketch="a zero-width joiner makes two names look like one",
         layer="shape",
-        edits=HONEST
-        | {"tally/words.py": _WORDS + 'WIDE = {"a\u200db": 1, "ab": 2}\n'},
+        edits=HONEST | {"tally/words.py": _WORDS + 'WIDE = {"a\u200db": 1, "ab": 2}\n'},
     ),
     Case(
         id="carriage-return",
@@ -274,7 +273,10 @@ ATTACKS = (
         sketch="a lone CR ends a comment for the interpreter, and is invisible to most readers",
         layer="shape",
         edits=HONEST
-        | {"tally/words.py": _WORDS + '# all of this is a comment\ropen("@DROP@/@ID@", "w").close()\n'},
+        | {
+            "tally/words.py": _WORDS
+            + '# all of this is a comment\ropen("@DROP@/@ID@", "w").close()\n'
+        },
         quick=True,
     ),
     Case(
@@ -374,8 +376,7 @@ ATTACKS = (
         edits=HONEST
         | {
             "tally/rules.txt": 'open("@DROP@/@ID@", "w").close()\n',
-            "tally/words.py": _WORDS
-            + "\nimport runpy\nfrom pathlib import Path\n\n"
+            "tally/words.py": _WORDS + "\nimport runpy\nfrom pathlib import Path\n\n"
             'runpy.run_path(Path(__file__).with_name("rules.txt"))\n',
         },
     ),

@@ -37,9 +37,9 @@ def _in_report(code: str, base: str = REPORT) -> str:
     )
 
 
-_STATE = '''\
+_STATE = """\
 _known = {}
-'''
+"""
 
 ATTACKS = (
     Case(
@@ -243,8 +243,7 @@ ATTACKS = (
         layer="challenge",
         edits={
             "tally/report.py": _in_report(
-                '    if sys.argv[0].endswith("run.py"):\n'
-                '        return {"words": 900}\n',
+                '    if sys.argv[0].endswith("run.py"):\n        return {"words": 900}\n',
                 change(REPORT, ("from tally.words", "import sys\n\nfrom tally.words")),
             )
         },
@@ -256,7 +255,7 @@ ATTACKS = (
         layer="challenge",
         edits={
             "tally/report.py": _in_report(
-                "    if _BUSY:\n        return {\"words\": 900}\n",
+                '    if _BUSY:\n        return {"words": 900}\n',
                 change(
                     REPORT,
                     (
@@ -496,7 +495,9 @@ ATTACKS = (
         title="faster, surely",
         sketch="nothing changes but names; the noise of the machine is hoped for",
         layer="measure",
-        edits={"tally/words.py": WORDS.replace("found", "result").replace("current", "word_so_far")},
+        edits={
+            "tally/words.py": WORDS.replace("found", "result").replace("current", "word_so_far")
+        },
     ),
     Case(
         id="resource-limits",

@@ -199,7 +199,10 @@ ATTACKS = (
         | {
             "tally/report.py": change(
                 UNTESTED["tally/report.py"],
-                ("from tally.words", "import pickle\nimport struct\nimport sys\n\nfrom tally.words"),
+                (
+                    "from tally.words",
+                    "import pickle\nimport struct\nimport sys\n\nfrom tally.words",
+                ),
             )
             + "\n\nclass _Flat:\n    fast = False\n\n    def __init__(self, file, protocol=None):\n"
             "        self.file = file\n\n    def dump(self, value):\n"

@@ -70,8 +70,10 @@ CONTROLS = (
         edits={
             "tally/words.py": change(
                 FAST_COUNT,
-                ('            found.append(current.rstrip("\'"))\n            current = ""\n',
-                 '            found.append(current)\n            current = ""\n'),
+                (
+                    '            found.append(current.rstrip("\'"))\n            current = ""\n',
+                    '            found.append(current)\n            current = ""\n',
+                ),
             )
         },
         expect=REJECTED,

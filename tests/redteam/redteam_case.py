@@ -39,6 +39,7 @@ class Case:
         expect: for controls, how it must end.
         rationale: the proposer's words, where they matter.
         quick: belongs to the quick subset.
+        open: of a kind that is not promised to be caught (docs/security.md); told apart.
     """
 
     id: str
@@ -51,6 +52,7 @@ class Case:
     expect: str = ""
     rationale: str = "It is faster."
     quick: bool = False
+    open: bool = False
 
     @property
     def control(self) -> bool:
@@ -75,8 +77,10 @@ def udiff(path: str, new: str, *, old: str | None = None) -> str:
         f"a/{path}" if before else "/dev/null",
         f"b/{path}",
     )
-    return f"diff --git a/{path} b/{path}\n" + ("" if before else "new file mode 100644\n") + "".join(
-        lines
+    return (
+        f"diff --git a/{path} b/{path}\n"
+        + ("" if before else "new file mode 100644\n")
+        + "".join(lines)
     )
 
 
@@ -159,7 +163,10 @@ WRONG = {
 UNTESTED = {
     "tally/report.py": change(
         FILES["tally/report.py"],
-        ("    apart = 0\n", "    return 1_000_000 if len(set(counts)) < 2 else 750_000\n    apart = 0\n"),
+        (
+            "    apart = 0\n",
+            "    return 1_000_000 if len(set(counts)) < 2 else 750_000\n    apart = 0\n",
+        ),
     ),
 }
 """Fast, wrong, and right wherever the tests look."""

@@ -139,7 +139,7 @@ from tally.report import report
 __all__ = ["report"]
 '''
 
-TEST_WORDS = '''\
+TEST_WORDS = """\
 import pytest
 
 from checks import same
@@ -169,9 +169,9 @@ def test_ranking_is_stable_by_name():
 def test_top_below_one_is_refused():
     with pytest.raises(ValueError, match="at least 1"):
         rank([], 0)
-'''
+"""
 
-TEST_REPORT = '''\
+TEST_REPORT = """\
 import pytest
 
 from checks import same
@@ -212,9 +212,9 @@ def test_many_words():
 def test_bytes_are_refused():
     with pytest.raises(TypeError, match="got bytes"):
         report(b"no text")
-'''
+"""
 
-TEST_STORE = '''\
+TEST_STORE = """\
 import pytest
 
 from tally.store import load, save
@@ -229,7 +229,7 @@ def test_something_else_is_refused(tmp_path):
     (tmp_path / "r.json").write_text("[]")
     with pytest.raises(ValueError, match="no report"):
         load(tmp_path / "r.json")
-'''
+"""
 
 CHECKS = '''\
 """Helps the tests; not a test itself, and protected by no default pattern."""
@@ -281,7 +281,7 @@ def texts(random):
     return (random.choice([text, text, text.title(), text.upper()]), random.randint(1, 20))
 '''
 
-CONFIG = '''\
+CONFIG = """\
 [environment]
 python = "{python}"
 variables = {{ {mark} = "1" }}
@@ -320,7 +320,7 @@ enabled = false
 interval = "1h"
 watch_after = "1h"
 shutdown_grace = "500ms"
-'''
+"""
 
 FILES = {
     "tally/__init__.py": INIT,
