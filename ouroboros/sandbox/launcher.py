@@ -154,10 +154,11 @@ def _arrange(targets: list[int], fds: list[int], status: int, error: int) -> Non
         os.dup2(source, low + offset, inheritable=False)
     for target, source in lifted.items():
         os.dup2(source, target, inheritable=target != _ERROR_FD)
-    for fd in range(_ERROR_FD + 1):
+    last = max(wanted)
+    for fd in range(last + 1):
         if fd not in wanted:
             _close(fd)
-    os.closerange(_ERROR_FD + 1, low + len(lifted) + _MOST_FDS * 64)
+    os.closerange(last + 1, low + len(lifted) + _MOST_FDS * 64)
 
 
 # --- ending -------------------------------------------------------------------------------------

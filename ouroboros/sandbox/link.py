@@ -28,8 +28,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     `mark` stands in the run's environment, to find its processes by. `targets` are the descriptor
     numbers inside for the descriptors that travel along. `confined` says that argv is bubblewrap,
-    which then reports on descriptor 4. `watch` asks the launcher to enforce memory and processes
-    itself.
+    which then reports on descriptor 4 and reads its filter of system calls from 6. `watch` asks the
+    launcher to enforce memory and processes itself.
     """
 
     id: int

@@ -36,6 +36,8 @@ def write_etc(folder: Path) -> None:
         source = Path("/etc", name)
         if source.is_file():
             shutil.copyfile(source, folder / name)
+    for path in (folder, *folder.iterdir()):
+        path.chmod(0o755 if path.is_dir() else 0o644)  # whatever the engine's umask says
 
 
 def system_arguments(etc: Path) -> list[str]:

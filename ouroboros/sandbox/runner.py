@@ -24,13 +24,13 @@ from ouroboros.config import Sandbox as Limits
 from ouroboros.errors import Misuse, SandboxError, SandboxUnavailableError
 from ouroboros.model.evaluation import Sample, SandboxLevel
 from ouroboros.model.text import safe_text
-from ouroboros.sandbox import bwrap
+from ouroboros.sandbox import bwrap, drop
 from ouroboros.sandbox.capture import Capture
 from ouroboros.sandbox.cgroups import Group, Groups
 from ouroboros.sandbox.command import HARNESS, RESULT_FD, TREE, Command, Ending, Outcome
 from ouroboros.sandbox.link import Link, Reply, Request, Watch
 from ouroboros.sandbox.meter import Meter, ProcessMeter
-from ouroboros.sandbox.root import write_etc
+from ouroboros.sandbox.root import interpreter, write_etc
 from ouroboros.sandbox.strays import end_strays
 
 _SCRATCH = "ouroboros-sandbox-"
@@ -72,6 +72,8 @@ class Sandbox:
         self._groups = groups
         self._link = Link()
         self._closed = False
+        self._drop = binary is not None and binary.step is not None
+        self._readable: set[tuple[Path, ...]] = set()
 
     @classmethod
     async def open(cls, limits: Limits, scratch: Path | None = None) -> "Sandbox":
@@ -110,15 +112,28 @@ class Sandbox:
                 when the run has ended.
 
         Raises:
-            ConfigError: the interpreter cannot be shown inside.
+            ConfigError: the interpreter cannot be shown inside, or not be read there.
         """
         if self._closed:
             raise Misuse("Sandbox.run after close.")
         number = self._link.number()
         try:
-            return await self._carry_out(number, command, on_start)
+            outcome = await self._carry_out(number, command, on_start)
         except (OSError, SandboxError) as error:
             return Outcome(ending=Ending.FAULT, sample=_NOTHING, text=str(error))
+        if self._drop and not outcome.ok:
+            await self._check_readable(command)
+        return outcome
+
+    async def _check_readable(self, command: Command) -> None:
+        """Find out whether a run failed for being nobody; asked only then, and once."""
+        shown = (*command.read_only, *([command.harness] if command.harness else []))
+        python = Path(command.python)
+        if (python, *shown) in self._readable:
+            return
+        folders = interpreter(python).folders
+        await asyncio.to_thread(drop.check_readable, python, folders, shown)
+        self._readable.add((python, *shown))
 
     async def _carry_out(
         self, number: int, command: Command, on_start: Callable[[Meter], None] | None
@@ -127,8 +142,11 @@ class Sandbox:
         place: Path | None = None
         meter: Meter | None = None
         pipes: list[Capture] = []
-        stdin = _input(command.stdin)
+        opened = [_input(command.stdin)]
+        ready, says_ready = os.pipe()
         try:
+            if self._drop:
+                await asyncio.to_thread(_entrust_layers, command.layers)
             place = await self._place(number, command)
             if self._groups is not None:
                 group = self._groups.create(
@@ -140,14 +158,15 @@ class Sandbox:
                 meter = group.meter() if group else ProcessMeter(lambda: self._link.roots(number))
                 on_start(meter)
             pipes = self._pipes(number, command)
-            fds = [stdin, *(pipe.write for pipe in pipes)]
-            fds += [command.channel] if command.channel >= 0 else []
-            request = self._request(number, command, place, group, len(fds))
-            reply = await self._link_run(request, fds, pipes)
+            fds = self._descriptors(command, pipes, opened, says_ready)
+            request = self._request(number, command, place, group, list(fds))
+            reply = await self._link_run(request, list(fds.values()), pipes)
             kept = [await pipe.finish(_PIPE_PATIENCE) for pipe in pipes]
-            return self._outcome(command, reply, group, pipes, kept)
+            stood = not self._drop or _said(ready) == drop.READY
+            return self._outcome(command, reply, group, pipes, kept, stood=stood)
         finally:
-            os.close(stdin)
+            for fd in (*opened, ready, says_ready):
+                os.close(fd)
             if meter is not None:
                 meter.close()
             for pipe in pipes:
@@ -156,6 +175,20 @@ class Sandbox:
                 await asyncio.to_thread(group.clear)
             if place is not None:
                 await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
+
+    def _descriptors(
+        self, command: Command, pipes: list[Capture], opened: list[int], says_ready: int
+    ) -> dict[int, int]:
+        """Return which of our descriptors gets which number inside; adds to `opened`."""
+        inside = [opened[0], *(pipe.write for pipe in pipes)]
+        inside += [command.channel] if command.channel >= 0 else []
+        fds = dict(zip((0, 1, 2, RESULT_FD), inside, strict=False))
+        if self._drop:
+            fds[drop.READY_FD] = says_ready
+        if self._binary is not None and self._binary.program:
+            opened.append(bwrap.filter_pipe(self._binary.program))
+            fds[bwrap.FILTER_FD] = opened[-1]
+        return fds
 
     async def _link_run(self, request: Request, fds: list[int], pipes: list[Capture]) -> Reply:
         """Send the request; our copies of the pipes' write ends close as soon as it is sent."""
@@ -172,6 +205,8 @@ class Sandbox:
         pipes = [Capture(keep=keep, head=False, flood=flooded) for _ in range(2)]
         if command.result and command.channel < 0:
             pipes.append(Capture(keep=_RESULT_CAP, head=True, flood=flooded))
+        for pipe in pipes if self._drop else []:
+            drop.lend(pipe.write)
         return pipes
 
     async def _place(self, number: int, command: Command) -> Path | None:
@@ -188,10 +223,17 @@ class Sandbox:
                 await asyncio.to_thread(
                     shutil.copytree, layer, place / "tree", symlinks=True, dirs_exist_ok=True
                 )
+            if self._drop:
+                await asyncio.to_thread(drop.entrust, place / "tree")
         return place
 
     def _request(
-        self, number: int, command: Command, place: Path | None, group: Group | None, fds: int
+        self,
+        number: int,
+        command: Command,
+        place: Path | None,
+        group: Group | None,
+        targets: list[int],
     ) -> Request:
         limits = command.limits
         timeout = int(min(command.timeout, limits.timeout))
@@ -214,7 +256,7 @@ class Sandbox:
             argv=argv,
             env=env,
             cwd=cwd,
-            targets=[0, 1, 2, RESULT_FD][:fds],
+            targets=targets,
             limits=rlimits,
             cgroups=group.procs if group else [],
             timeout_ns=timeout,
@@ -253,9 +295,11 @@ class Sandbox:
         group: Group | None,
         pipes: list[Capture],
         kept: list[bytes],
+        *,
+        stood: bool,
     ) -> Outcome:
         out_of_memory = group is not None and group.out_of_memory()
-        end = _Ended(Ending.MEMORY) if out_of_memory else self._ended(reply, kept[1])
+        end = _Ended(Ending.MEMORY) if out_of_memory else self._ended(reply, kept[1], stood=stood)
         result = b"".join(kept[2:])
         return Outcome(
             ending=end.ending,
@@ -273,16 +317,20 @@ class Sandbox:
             text=end.text or _limit_text(end.ending, command.limits),
         )
 
-    def _ended(self, reply: Reply, stderr: bytes) -> "_Ended":
+    def _ended(self, reply: Reply, stderr: bytes, *, stood: bool) -> "_Ended":
+        """How the run ended; `stood` says that bubblewrap's work was followed by the drop."""
         if reply.end in _ENDS:
             return _Ended(_ENDS[reply.end])
         if reply.end != "exit" or reply.code is None:
             return _Ended(Ending.FAULT, text=reply.text or f"The run was ended: {reply.end}.")
         code = reply.code
         if self._binary is not None:
+            said = safe_text(stderr.decode(errors="replace"), limit=2000).strip()
+            if reply.inner_exit is not None and not stood:
+                text = f"Root's rights could not be dropped ({reply.inner_exit}): {said}"
+                return _Ended(Ending.FAULT, text=text)
             if reply.inner_exit is None:
-                said = safe_text(stderr.decode(errors="replace"), limit=2000).strip()
-                if said.startswith(_NOT_FOUND):
+                if said.startswith(_NOT_FOUND) and not self._drop:
                     # Nothing ran yet, so that nobody but bubblewrap can have said this.
                     return _Ended(Ending.EXITED, code=_SHELL_NOT_FOUND)
                 return _Ended(Ending.FAULT, text=f"Bubblewrap failed ({code}): {said}")
@@ -331,7 +379,13 @@ def _level(binary: bwrap.Bubblewrap | None, groups: Groups | None) -> SandboxLev
         return SandboxLevel(backend="none", version="", limits=limits, network=True)
     overlay = "overlay" if binary.overlay else "copy"
     version = f"{binary.version} ({binary.origin}, {overlay})"
-    return SandboxLevel(backend="bwrap", version=version, limits=limits)
+    return SandboxLevel(
+        backend="bwrap",
+        version=version,
+        limits=limits,
+        drop=f"uid {drop.USER}" if binary.step else "user",
+        seccomp=bool(binary.program),
+    )
 
 
 def _discover(limits: Limits, folder: Path) -> tuple[bwrap.Bubblewrap | None, Groups | None]:
@@ -353,6 +407,13 @@ def _discover(limits: Limits, folder: Path) -> tuple[bwrap.Bubblewrap | None, Gr
         else "No sandbox works on this machine: there is no bubblewrap.",
         hint=bwrap.advice(found),
     )
+
+
+def _entrust_layers(layers: tuple[Path, ...]) -> None:
+    """Layers are made for runs: as root, they are given to the run's user. Blocking."""
+    for layer in layers:
+        if layer.stat().st_uid != drop.USER:
+            drop.entrust(layer)
 
 
 def _of_a_dead_engine(mark: str) -> bool:
@@ -403,4 +464,13 @@ def _input(data: bytes) -> int:
     with tempfile.TemporaryFile() as file:
         file.write(data)
         file.seek(0)
+        drop.lend(file.fileno())
         return os.dup(file.fileno())
+
+
+def _said(fd: int) -> bytes:
+    os.set_blocking(fd, False)
+    try:
+        return os.read(fd, len(drop.READY) + 1)
+    except BlockingIOError:
+        return b""

@@ -6,7 +6,7 @@ import pytest
 
 from ouroboros.config import Sandbox as Limits
 from ouroboros.config import mebibytes, seconds
-from ouroboros.sandbox import Command, Sandbox
+from ouroboros.sandbox import Command, Sandbox, entrust
 from ouroboros.sandbox import runner as runner_module
 
 
@@ -15,14 +15,21 @@ def limits() -> Limits:
     return Limits(memory=mebibytes(256), processes=64, timeout=seconds(30))
 
 
-@pytest.fixture(params=["bwrap"])
+FOUND = {origin: (path, origin) for path, origin in runner_module.bwrap.candidates()}
+"""Every bubblewrap of this machine: each test runs with each of them."""
+
+
+@pytest.fixture(params=sorted(FOUND) or ["bwrap"])
 async def sandbox(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Sandbox]:
     """A real sandbox. Other kinds stand for other machines, and are asked for by name.
 
-    `watched` has no control groups, `copied` no overlay, `none` no bubblewrap that works.
+    `system` and `wheel` have only this bubblewrap, `bwrap` has what is found; `watched` has no
+    control groups, `copied` no overlay, `none` no bubblewrap that works.
     """
+    if request.param in FOUND:
+        monkeypatch.setattr(runner_module.bwrap, "candidates", lambda: [FOUND[request.param]])
     if request.param == "watched":
         monkeypatch.setattr(runner_module.Groups, "find", classmethod(lambda cls: None))
     if request.param == "copied":
@@ -30,7 +37,9 @@ async def sandbox(
         monkeypatch.setattr(
             runner_module.bwrap,
             "_try",
-            lambda path, etc, overlay: "no overlay" if overlay else tried(path, etc, overlay=False),
+            lambda *args, overlay, program: (
+                "no overlay" if overlay else tried(*args, overlay=False, program=program)
+            ),
         )
     if request.param == "none":
         monkeypatch.setattr(runner_module.bwrap, "candidates", list)
@@ -48,6 +57,7 @@ def tree(tmp_path: Path) -> Path:
     folder = tmp_path / "tree"
     folder.mkdir()
     (folder / "hello.txt").write_text("hello\n")
+    entrust(folder)
     return folder
 
 
