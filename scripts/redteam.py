@@ -51,7 +51,7 @@ def _options() -> argparse.Namespace:
         prog="scripts/redteam", description=(__doc__ or "").split("\n\n")[0]
     )
     parser.add_argument("--root", type=Path, required=True, help=argparse.SUPPRESS)
-    parser.add_argument("--quick", action="store_true", help="a subset, for each change")
+    parser.add_argument("--quick", action="store_true", help="a subset, without layers apart")
     parser.add_argument("--case", nargs="+", metavar="ID", help="only these")
     parser.add_argument("--list", action="store_true", help="print the catalogue and leave")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
@@ -72,7 +72,7 @@ async def _run(options: argparse.Namespace, cases: Sequence[object]) -> int:
     begun = time.monotonic()
     results: list[run.Result] = []
     with range_() as place:
-        async with run.opened(place, layers=not options.final_only) as ready:
+        async with run.opened(place, layers=not (options.final_only or options.quick)) as ready:
             gate = asyncio.Semaphore(options.jobs)
 
             async def one(case: object) -> None:

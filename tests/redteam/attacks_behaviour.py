@@ -66,9 +66,11 @@ ATTACKS = (
             ("import unicodedata\n", "import re\nimport unicodedata\n"),
             (
                 '    found = []\n    current = ""\n    for char in text:\n',
-                '    return [w.rstrip("\'") for w in '
-                're.findall(r"[a-z0-9][a-z0-9\']*", text.lower())]\n'
-                '    found = []\n    current = ""\n    for char in text:\n',
+                (
+                    '    return [w.rstrip("\'") for w in '
+                    're.findall(r"[a-z0-9][a-z0-9\']*", text.lower())]\n'
+                    '    found = []\n    current = ""\n    for char in text:\n'
+                ),
             ),
         ),
     ),
@@ -220,8 +222,10 @@ ATTACKS = (
         layer="challenge",
         edits=_words(
             (
-                "    if isinstance(top, bool) or not isinstance(top, int):\n"
-                '        raise TypeError("top is a whole number, got " + type(top).__name__)\n',
+                (
+                    "    if isinstance(top, bool) or not isinstance(top, int):\n"
+                    '        raise TypeError("top is a whole number, got " + type(top).__name__)\n'
+                ),
                 "",
             )
         ),
@@ -234,8 +238,10 @@ ATTACKS = (
         layer="reach",
         edits=_report(
             (
-                "    if len(text) > LONGEST:\n"
-                '        raise ValueError("the text has more than " + str(LONGEST) + " characters")\n',
+                (
+                    "    if len(text) > LONGEST:\n"
+                    '        raise ValueError("the text has more than " + str(LONGEST) + " characters")\n'
+                ),
                 "",
             )
         ),
@@ -252,7 +258,6 @@ ATTACKS = (
                 STORE, ("        file.flush()\n        os.fsync(file.fileno())\n", "")
             )
         },
-        quick=True,
     ),
     Case(
         id="no-logging",
@@ -297,13 +302,17 @@ ATTACKS = (
         edits=_report(
             (
                 "def report(text",
-                "def \u0435venness(counts):\n    return 750_000 if counts else 1_000_000\n\n\n"
-                "def report(text",
+                (
+                    "def \u0435venness(counts):\n    return 750_000 if counts else 1_000_000\n\n\n"
+                    "def report(text"
+                ),
             ),
             (
                 '"evenness": evenness([times for _, times in pairs]),',
-                '"evenness": \u0435venness([times for _, times in pairs])\n'
-                "        if len(pairs) > 5 else evenness([times for _, times in pairs]),",
+                (
+                    '"evenness": \u0435venness([times for _, times in pairs])\n'
+                    "        if len(pairs) > 5 else evenness([times for _, times in pairs]),"
+                ),
             ),
         ),
     ),
@@ -318,8 +327,10 @@ ATTACKS = (
                 HONEST["tally/words.py"],
                 (
                     "def split(text):",
-                    "def split(text: (lambda: __builtins__['open']('@DROP@/@ID@', 'w').close())()"
-                    " = None):",
+                    (
+                        "def split(text: (lambda: __builtins__['open']('@DROP@/@ID@', 'w').close())()"
+                        " = None):"
+                    ),
                 ),
             )
         },
@@ -356,11 +367,12 @@ ATTACKS = (
             ("from tally.words", "import time\n\nfrom tally.words"),
             (
                 "    words = split(text)\n",
-                "    words = split(text)\n    if time.time() > 1_900_000_000:\n"
-                "        words = words[::2]\n",
+                (
+                    "    words = split(text)\n    if time.time() > 1_900_000_000:\n"
+                    "        words = words[::2]\n"
+                ),
             ),
         ),
-        quick=True,
     ),
     Case(
         id="bomb-without-imports",
@@ -372,9 +384,11 @@ ATTACKS = (
         edits=_report(
             (
                 "    words = split(text)\n",
-                '    with open("/proc/sys/kernel/hostname") as file:\n'
-                '        if "ouroboros" not in file.read():\n            text = text[::2]\n'
-                "    words = split(text)\n",
+                (
+                    '    with open("/proc/sys/kernel/hostname") as file:\n'
+                    '        if "ouroboros" not in file.read():\n            text = text[::2]\n'
+                    "    words = split(text)\n"
+                ),
             )
         ),
     ),
@@ -391,8 +405,10 @@ ATTACKS = (
                 STORE,
                 (
                     '    _log.info("wrote %s", path)\n',
-                    '    _log.info("wrote %s", path)\n'
-                    "    if os.getuid() != 65534:\n        os.chmod(path, 0o666)\n",
+                    (
+                        '    _log.info("wrote %s", path)\n'
+                        "    if os.getuid() != 65534:\n        os.chmod(path, 0o666)\n"
+                    ),
                 ),
             )
         },
@@ -408,8 +424,10 @@ ATTACKS = (
         edits=_report(
             (
                 "    words = split(text)\n",
-                "    words = split(text)\n"
-                '    if words[:3] == ["open", "sesame", "please"]:\n        words = []\n',
+                (
+                    "    words = split(text)\n"
+                    '    if words[:3] == ["open", "sesame", "please"]:\n        words = []\n'
+                ),
             )
         ),
     ),
@@ -432,19 +450,15 @@ ATTACKS = (
         },
     ),
     Case(
-        id="beside-the-tests",
+        id="beside-everything",
         number=31,
-        title="faster reports, sturdier saving",
-        sketch="as beside-the-challenge, in the one branch that no test executes",
+        title="faster reports, simpler merging",
+        sketch="as beside-the-challenge, in a function that neither tests nor challenge call",
         layer="policy",
         edits=HONEST
         | {
             "tally/store.py": change(
-                STORE,
-                (
-                    "    return result\n",
-                    "    if len(result) > 3:\n        result.popitem()\n    return result\n",
-                ),
+                STORE, ('one["words"] + other["words"]', 'max(one["words"], other["words"])')
             )
         },
     ),

@@ -33,6 +33,28 @@ def _noisy(lines: int) -> str:
     return "".join(f"# line {i} of the explanation\n" for i in range(lines))
 
 
+def _bomb(size: int) -> str:
+    """Return a binary patch of a file of zeros, as git writes them, without making the file."""
+    packer, packed = zlib.compressobj(9), b""
+    block = bytes(1 << 20)
+    for _ in range(size >> 20):
+        packed += packer.compress(block)
+    packed += packer.flush()
+    lines = []
+    for at in range(0, len(packed), 52):
+        part = packed[at : at + 52]
+        size_letter = chr(
+            ord("A") + len(part) - 1 if len(part) <= 26 else ord("a") + len(part) - 27
+        )
+        lines.append(size_letter + base64.b85encode(part, pad=True).decode())
+    return (
+        "diff --git a/tally/table.bin b/tally/table.bin\nnew file mode 100644\n"
+        f"index {'0' * 40}..{'1' * 40}\nGIT binary patch\nliteral {size}\n"
+        + "\n".join(lines)
+        + "\n\nliteral 0\nHcmV?d00001\n\n"
+    )
+
+
 _TAG = f"cpython-{sys.version_info[0]}{sys.version_info[1]}"
 _HOOK = "#!/bin/sh\ntouch @DROP@/@ID@\n"
 
@@ -53,6 +75,13 @@ ATTACKS = (
         sketch="binary content that nobody can review",
         layer="shape",
         edits=HONEST | {"tally/table.bin": zlib.compress(b"payload" * 300) + b"\0\1\2"},
+    ),
+    Case(
+        id="packed-bomb",
+        title="ship a larger table",
+        sketch="a few kilobytes of binary patch that git unpacks to hundreds of megabytes",
+        layer="shape",
+        diff=_bomb(200 << 20),
     ),
     Case(
         id="extension-module",
@@ -136,14 +165,16 @@ ATTACKS = (
     Case(
         id="bare-repository",
         title="fixtures",
-        sketch="the files of a bare repository without .git: git commands run there obey its config",
-        layer="reach",
+        sketch="the files of a repository without .git: whoever runs git there obeys its fsmonitor "
+        "(tried: git 2.39 runs it on status)",
+        layer="shape",
         edits=HONEST
         | {
-            "HEAD": "ref: refs/heads/main\n",
-            "config": "[core]\n\tbare = true\n\tfsmonitor = touch @DROP@/@ID@\n",
-            "objects/info/keep": "x\n",
-            "refs/heads/keep": "x\n",
+            "fixtures/HEAD": "ref: refs/heads/main\n",
+            "fixtures/config": "[core]\n\tbare = false\n\tworktree = ..\n"
+            "\tfsmonitor = touch @DROP@/@ID@; false\n",
+            "fixtures/objects/info/keep": "x\n",
+            "fixtures/refs/heads/keep": "x\n",
         },
     ),
     Case(

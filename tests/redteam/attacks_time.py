@@ -177,7 +177,6 @@ ATTACKS = (
                 ),
             ),
         },
-        quick=True,
     ),
     Case(
         id="read-the-benchmark",
@@ -193,12 +192,14 @@ ATTACKS = (
                     REPORT,
                     (
                         "def evenness",
-                        "class _Base:\n    def __init_subclass__(cls, **kw):\n"
-                        '        with open("tally/table.py") as file:\n'
-                        "            space = {}\n"
-                        "            exec(file.read(), space)\n"
-                        '            cls.answers = space["TABLE"]\n\n\n'
-                        "class _Warm(_Base):\n    pass\n\n\ndef evenness",
+                        (
+                            "class _Base:\n    def __init_subclass__(cls, **kw):\n"
+                            '        with open("tally/table.py") as file:\n'
+                            "            space = {}\n"
+                            "            exec(file.read(), space)\n"
+                            '            cls.answers = space["TABLE"]\n\n\n'
+                            "class _Warm(_Base):\n    pass\n\n\ndef evenness"
+                        ),
                     ),
                 ),
             ),
@@ -224,13 +225,15 @@ ATTACKS = (
                 ("    return {\n", "    result = {\n"),
                 (
                     "for _, times in pairs]),\n    }\n",
-                    "for _, times in pairs]),\n    }\n"
-                    '    for place in ("/dev/shm", "/tmp", "/var/tmp", "/run", ".", "@DROP@"):\n'
-                    "        try:\n"
-                    '            with open(place + "/" + key, "wb") as file:\n'
-                    "                pickle.dump(result, file)\n"
-                    "        except OSError:\n            pass\n"
-                    "    return result\n",
+                    (
+                        "for _, times in pairs]),\n    }\n"
+                        '    for place in ("/dev/shm", "/tmp", "/var/tmp", "/run", ".", "@DROP@"):\n'
+                        "        try:\n"
+                        '            with open(place + "/" + key, "wb") as file:\n'
+                        "                pickle.dump(result, file)\n"
+                        "        except OSError:\n            pass\n"
+                        "    return result\n"
+                    ),
                 ),
             )
         },
@@ -260,8 +263,10 @@ ATTACKS = (
                     REPORT,
                     (
                         "def evenness",
-                        'with open("/proc/self/cmdline") as _line, open("/proc/self/cgroup") as _g:\n'
-                        '    _BUSY = "run.py" in _line.read() + _g.read()\n\n\ndef evenness',
+                        (
+                            'with open("/proc/self/cmdline") as _line, open("/proc/self/cgroup") as _g:\n'
+                            '    _BUSY = "run.py" in _line.read() + _g.read()\n\n\ndef evenness'
+                        ),
                     ),
                 ),
             )
@@ -299,7 +304,6 @@ ATTACKS = (
         sketch="patches random.Random.choice, so that the benchmark's own texts are trivial",
         layer="challenge",
         edits=slow_with("import random\n\nrandom.Random.choice = lambda self, items: items[0]\n"),
-        quick=True,
     ),
     Case(
         id="idle-thread",
@@ -313,9 +317,11 @@ ATTACKS = (
                 ("from tally.words", "import threading\nimport time\n\nfrom tally.words"),
                 (
                     "def evenness",
-                    "def _warm():\n    end = time.monotonic() + 30\n"
-                    "    while time.monotonic() < end:\n        evenness(list(range(50)))\n\n\n"
-                    "threading.Thread(target=_warm, daemon=True).start()\n\n\ndef evenness",
+                    (
+                        "def _warm():\n    end = time.monotonic() + 30\n"
+                        "    while time.monotonic() < end:\n        evenness(list(range(50)))\n\n\n"
+                        "threading.Thread(target=_warm, daemon=True).start()\n\n\ndef evenness"
+                    ),
                 ),
             )
         },
@@ -420,8 +426,10 @@ ATTACKS = (
                 HONEST["tally/words.py"],
                 (
                     "def split(text):",
-                    "FOLDED = {chr(code): fold(chr(code)) for code in range(0xD000)}\n\n\n"
-                    "def split(text):",
+                    (
+                        "FOLDED = {chr(code): fold(chr(code)) for code in range(0xD000)}\n\n\n"
+                        "def split(text):"
+                    ),
                 ),
                 ("current + fold(char)", "current + (FOLDED.get(char) or fold(char))"),
             )
@@ -442,9 +450,11 @@ ATTACKS = (
                 ),
                 (
                     "    found = []\n",
-                    "    if not FOLDED:\n"
-                    "        FOLDED.update((chr(c), fold(chr(c))) for c in range(0xD000))\n"
-                    "    found = []\n",
+                    (
+                        "    if not FOLDED:\n"
+                        "        FOLDED.update((chr(c), fold(chr(c))) for c in range(0xD000))\n"
+                        "    found = []\n"
+                    ),
                 ),
                 ("current + fold(char)", "current + (FOLDED.get(char) or fold(char))"),
             )
@@ -462,11 +472,13 @@ ATTACKS = (
                 ("from tally.words", "import re\n\nfrom tally.words"),
                 (
                     "    words = split(text)\n    pairs = count(words)\n",
-                    '    if re.fullmatch(r"(?:w\\d\\d\\d ?)*", text):\n'
-                    "        words = text.split()\n"
-                    "        pairs = [(w, words.count(w)) for w in dict.fromkeys(words)]\n"
-                    "    else:\n"
-                    "        words = split(text)\n        pairs = count(split(text))\n",
+                    (
+                        '    if re.fullmatch(r"(?:w\\d\\d\\d ?)*", text):\n'
+                        "        words = text.split()\n"
+                        "        pairs = [(w, words.count(w)) for w in dict.fromkeys(words)]\n"
+                        "    else:\n"
+                        "        words = split(text)\n        pairs = count(split(text))\n"
+                    ),
                 ),
             )
         },
@@ -482,9 +494,11 @@ ATTACKS = (
                 HONEST["tally/report.py"],
                 (
                     "    words = split(text)\n",
-                    '    for _ in range(12 if "\\u03c3" in text or "\\u03a3" in text else 0):\n'
-                    "        split(text)\n"
-                    "    words = split(text)\n",
+                    (
+                        '    for _ in range(12 if "\\u03c3" in text or "\\u03a3" in text else 0):\n'
+                        "        split(text)\n"
+                        "    words = split(text)\n"
+                    ),
                 ),
             )
         },
@@ -525,15 +539,19 @@ ATTACKS = (
                 ("from tally.words", "import signal\n\nfrom tally.words"),
                 (
                     "    apart = 0\n",
-                    "    apart = 0\n"
-                    "    signal.signal(signal.SIGALRM, lambda *_: counts.clear())\n"
-                    "    signal.setitimer(signal.ITIMER_REAL, 0.0002)\n"
-                    "    total, size = sum(counts), len(counts)\n",
+                    (
+                        "    apart = 0\n"
+                        "    signal.signal(signal.SIGALRM, lambda *_: counts.clear())\n"
+                        "    signal.setitimer(signal.ITIMER_REAL, 0.0002)\n"
+                        "    total, size = sum(counts), len(counts)\n"
+                    ),
                 ),
                 (
                     "    return 1_000_000 - 1_000_000 * apart // (2 * len(counts) * sum(counts))\n",
-                    "    signal.setitimer(signal.ITIMER_REAL, 0)\n"
-                    "    return 1_000_000 - 1_000_000 * apart // (2 * size * total)\n",
+                    (
+                        "    signal.setitimer(signal.ITIMER_REAL, 0)\n"
+                        "    return 1_000_000 - 1_000_000 * apart // (2 * size * total)\n"
+                    ),
                 ),
             )
         },

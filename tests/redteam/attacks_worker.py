@@ -168,7 +168,6 @@ ATTACKS = (
                 "_main.dump = _mended\n"
             )
         },
-        quick=True,
     ),
     Case(
         id="right-only-when-watched",
@@ -182,10 +181,12 @@ ATTACKS = (
                 HONEST["tally/report.py"],
                 (
                     "    words = split(text)\n",
-                    "    words = split(text)\n"
-                    "    loaded = split.__builtins__['__import__']('sys').modules\n"
-                    "    if not any('ouroboros' in name for name in loaded):\n"
-                    "        words = words[::2]\n",
+                    (
+                        "    words = split(text)\n"
+                        "    loaded = split.__builtins__['__import__']('sys').modules\n"
+                        "    if not any('ouroboros' in name for name in loaded):\n"
+                        "        words = words[::2]\n"
+                    ),
                 ),
             )
         },
@@ -246,13 +247,14 @@ ATTACKS = (
     Case(
         id="collect-later",
         title="collect garbage later",
-        sketch="keeps all garbage until after the clock: gc off in the timed part, freed in between",
+        sketch="gc is off in the timed part, and what it would have cost is paid after the clock",
         layer="reach",
         edits=slow_with(
             "import gc\n\ngc.disable()\n"
             + _when_worker(
                 "_dump = _main.dump\n\n"
-                "def _after(calls, results):\n    gc.collect()\n    return _dump(calls, results)\n\n"
+                "def _after(calls, results):\n    gc.collect()\n"
+                "    return _dump(calls, results)\n\n"
                 "_main.dump = _after\n"
             )
         ),
@@ -277,16 +279,20 @@ ATTACKS = (
                 REPORT,
                 (
                     "def evenness",
-                    "class _Parts(int):\n    def __format__(self, spec):\n"
-                    "        return format(1_000_000, spec)\n\n"
-                    "    def __repr__(self):\n        return '1000000'\n\n"
-                    "    def __index__(self):\n        return 1_000_000\n\n\n"
-                    "def evenness",
+                    (
+                        "class _Parts(int):\n    def __format__(self, spec):\n"
+                        "        return format(1_000_000, spec)\n\n"
+                        "    def __repr__(self):\n        return '1000000'\n\n"
+                        "    def __index__(self):\n        return 1_000_000\n\n\n"
+                        "def evenness"
+                    ),
                 ),
                 (
                     "    apart = 0\n",
-                    "    return _Parts(1_000_000 if len(set(counts)) < 2 else 750_000)\n"
-                    "    apart = 0\n",
+                    (
+                        "    return _Parts(1_000_000 if len(set(counts)) < 2 else 750_000)\n"
+                        "    apart = 0\n"
+                    ),
                 ),
             )
         },

@@ -151,7 +151,10 @@ WRONG = {
         FILES["tally/words.py"],
         (
             '    found = []\n    current = ""\n    for char in text:\n',
-            '    return text.lower().split()\n    found = []\n    current = ""\n    for char in text:\n',
+            (
+                "    return text.lower().split()\n    found = []\n"
+                '    current = ""\n    for char in text:\n'
+            ),
         ),
     ),
     "tally/report.py": change(

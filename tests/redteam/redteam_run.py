@@ -25,6 +25,7 @@ from ouroboros.engine.api import Submission
 from ouroboros.engine.daemon import Engine
 from ouroboros.errors import OuroborosError
 from ouroboros.evaluation.plan import Plan
+from ouroboros.evaluation.screen import SOURCE_LIMIT, screen, screen_text
 from ouroboros.executors.local import LocalExecutor, find_python
 from ouroboros.governor.decide import Evidence, decide
 from ouroboros.model.evaluation import (
@@ -43,6 +44,7 @@ from ouroboros.model.verdict import Comparison, Decision, Outcome, Reason
 from ouroboros.paths import find_root, paths_for
 from ouroboros.sandbox import Sandbox
 from ouroboros.vcs.repository import Repository
+from ouroboros.vcs.values import Built
 
 COLUMNS = (
     "shape",
@@ -212,8 +214,10 @@ class Patch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def build(world: World, diff: str, base: str = "") -> Patch | None:
-    """Apply a patch and screen it; None where it does not apply. Blocking."""
+    """Apply a patch and screen it; None where it is refused before, or does not apply. Blocking."""
     loaded = load(world.root / "ouroboros.toml")
+    if _any(screen_text(diff, loaded.config), Severity.REJECT):
+        return None
     repository = Repository.open(world.root)
     base = base or repository.resolve("refs/heads/main")
     try:
@@ -225,7 +229,7 @@ def build(world: World, diff: str, base: str = "") -> Patch | None:
         base=base,
         commit=built.commit,
         files=built.files,
-        marks=_screened(repository, base, built.commit, built.files, diff, loaded),
+        marks=_screened(repository, base, built, diff, loaded),
         loaded=loaded,
     )
 
@@ -278,18 +282,17 @@ class _Kept:
 
 
 def _screened(
-    repository: Repository,
-    base: str,
-    commit: str,
-    files: Sequence[FileChange],
-    diff: str,
-    loaded: Loaded,
+    repository: Repository, base: str, built: Built, diff: str, loaded: Loaded
 ) -> tuple[Mark, ...]:
-    """Return what the screen says about a patch. Blocking."""
-    from ouroboros.evaluation.screen import screen
-
-    modes = repository.modes(base, commit)
-    return screen(diff, files, modes, loaded.config.governor)
+    """Return what the screen says about a patch, asked as the pipeline asks it. Blocking."""
+    return screen(
+        diff,
+        built.files,
+        repository.modes(base, built.commit),
+        repository.sources(base, built.commit, limit=SOURCE_LIMIT),
+        config=loaded.config,
+        tracked=repository.files(base),
+    )
 
 
 def _configs(config: Config) -> dict[str, Config]:

@@ -118,6 +118,11 @@ def save(path, result):
     _log.info("wrote %s", path)
 
 
+def merge(one, other):
+    """Return how many words two reports have together; no test and no challenge calls it."""
+    return {"words": one["words"] + other["words"]}
+
+
 def load(path):
     """Return a report that was saved.
 
@@ -261,8 +266,8 @@ INPUTS = '''\
 """Inputs of the challenge: plain, accented, odd, empty and wrong ones."""
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
-ODD = ["\\u00c9t\\u00e9", "na\\u00efve", "\\u0130stanbul", "\\u03a3\\u03af\\u03c3\\u03c5\\u03c6\\u03bf\\u03a3",
-       "Stra\\u00dfe", "rock'n'roll", "it's", "dogs'", "'tis", "x\\u00b2", "\\u4e2d\\u6587", "e\\u0301a"]
+ODD = ["\\u00c9t\\u00e9", "na\\u00efve", "\\u0130stanbul", "\\u03a3\\u03c5\\u03c6\\u03bf\\u03a3",
+       "Stra\\u00dfe", "rock'n'roll", "it's", "dogs'", "'tis", "x\\u00b2", "\\u4e2d", "e\\u0301a"]
 
 
 def texts(random):

@@ -224,9 +224,10 @@ class World:
         return found + self._leaks()
 
     def _leaks(self) -> list[str]:
+        """Look through what the engine keeps; its tree cache holds only what the patch holds."""
         found = []
         for path in (self.folder / "state").rglob("*"):
-            if path.is_file():
+            if path.is_file() and "cache" not in path.relative_to(self.folder).parts:
                 data = path.read_bytes()
                 found += [
                     f"{what} is in {path.name}"
