@@ -143,11 +143,15 @@ def probe(scratch: Path) -> Landlock | str:
     arch = seccomp.machine()
     assert arch is not None, "shortage() has asked"  # noqa: S101 - for the type checker
     python = Path(sys.executable)
+    try:
+        installed = interpreter(python).folders
+    except ConfigError as error:
+        return error.message
     place = scratch / "landlock-probe"
     place.mkdir()
     if root:
         scratch.chmod(0o711)  # to be passed, not to be read
-    shown = all(map(_open_to_all, (*interpreter(python).folders, _PACKAGE)))
+    shown = all(map(_open_to_all, (*installed, _PACKAGE)))
     rung = Landlock(
         abi=version,
         root=root,

@@ -292,10 +292,12 @@ async def test_a_preparing_step_leaves_its_work_in_the_tree(
     sandbox: Sandbox, make: Make, tree: Path
 ) -> None:
     (tree / "module.py").write_text("x = 1\n")
+    (tree / "link.txt").symlink_to("module.py")
     argv = (sys.executable, "-I", "-S", "-m", "compileall", "-q", "/ouroboros/tree")
     outcome = await sandbox.run(make(*argv, tree=tree, fresh=False))
     assert outcome.ok, outcome
     assert len(list(tree.glob("__pycache__/module.*.pyc"))) == 1
+    assert (tree / "link.txt").readlink() == Path("module.py")
 
 
 async def test_memory_is_bounded(sandbox: Sandbox, python: Make) -> None:
@@ -436,7 +438,9 @@ open(os.devnull, "w").write("x"); open("/dev/urandom", "rb").read(1)
     assert outcome.ok, outcome
     (tree / "test_it.py").write_text("def test_it(tmp_path): (tmp_path / 'x').write_text('x')\n")
     argv = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_it.py")
-    outcome = await sandbox.run(make(*argv, tree=tree))
+    packages = Path(pytest.__file__).parents[1]
+    shown = {"read_only": (packages,), "env": {"PYTHONPATH": str(packages)}}
+    outcome = await sandbox.run(make(*argv, tree=tree, **shown))
     assert b"1 passed" in outcome.stdout, outcome
 
 
