@@ -32,6 +32,8 @@ LIMIT_CODES = {
     Ending.TIMEOUT: "timeout",
     Ending.MEMORY: "memory",
     Ending.PROCESSES: "processes",
+    Ending.CPU: "cpu",
+    Ending.TREE: "tree",
     Ending.OUTPUT: "output",
     Ending.SIGNALLED: "crash",
 }

@@ -12,8 +12,8 @@ What is weaker than under bubblewrap, for everybody who decides on it:
 - Process numbers of the host can be told from free ones (an error says which), and the host's
   names (kernel, host name, mount points' sizes) are visible. `/etc/passwd` is the host's.
 - There is no private `/tmp`, `/dev/shm` or `/proc`: programs that insist on one of them fail,
-  among them most of `multiprocessing`; what is written to the tree and to the home folder lies on
-  the disk until the run has ended, bounded by file size and not by `tmp_size`.
+  among them most of `multiprocessing`. What is written to the tree and to the home folder lies on
+  the disk until the run has ended; the launcher looks at its size four times a second.
 - There is no private loopback: a test that opens a server on localhost fails.
 - Landlock does not restrict changes of a file's mode, owner, times and attributes, and the user of
   runs has other files (the trees of other runs; as an ordinary user, all of the engine's own). So

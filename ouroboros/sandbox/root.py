@@ -61,8 +61,7 @@ _KERNEL = ("sys", "sysrq-trigger", "irq", "bus", "fs")
 def kernel_arguments() -> list[str]:
     """Bubblewrap's arguments that close the kernel's settings to runs of an engine that is root.
 
-    Such a run has no capability, but on the host its user is root, and the files under `/proc/sys`
-    ask for no more than that before they are written.
+    They ask for root, who a run is not any more; this is a second wall.
     """
     if os.geteuid() != 0:
         return []

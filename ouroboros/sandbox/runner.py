@@ -10,6 +10,7 @@ space and process rlimits inside plus a watchdog in the launcher. `level.limits`
 """
 
 import asyncio
+import contextlib
 import os
 import shutil
 import sys
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import psutil
+from msgspec.structs import replace
 
 from ouroboros.config import Sandbox as Limits
 from ouroboros.errors import Misuse, SandboxError
@@ -31,14 +33,19 @@ from ouroboros.sandbox.command import HARNESS, RESULT_FD, TREE, Command, Ending,
 from ouroboros.sandbox.ladder import Rung, choose
 from ouroboros.sandbox.link import Link, Reply, Request, Watch
 from ouroboros.sandbox.meter import Meter, ProcessMeter
+from ouroboros.sandbox.removal import remove
 from ouroboros.sandbox.root import interpreter, write_etc
 from ouroboros.sandbox.strays import end_strays
+from ouroboros.sandbox.traces import Traces
+from ouroboros.sandbox.watching import sizes
 
 _SCRATCH = "ouroboros-sandbox-"
 _RESULT_CAP = 32 << 20
 _PIPE_PATIENCE = 2.0
 _SIGNAL_BASE = 128
 _OPEN_FILES = 4096
+_CPU_SLACK = 2
+"""Seconds of CPU time that one process has more than the run: its end is then ours to name."""
 _ADDRESS_SLACK = 512 << 20
 _NOT_FOUND = "bwrap: execvp "
 _SHELL_NOT_FOUND = 127
@@ -48,6 +55,8 @@ _ENDS = {
     "memory": Ending.MEMORY,
     "processes": Ending.PROCESSES,
     "output": Ending.OUTPUT,
+    "cpu": Ending.CPU,
+    "tree": Ending.TREE,
 }
 
 
@@ -72,8 +81,9 @@ class Sandbox:
         self._binary = binary if isinstance(binary, bwrap.Bubblewrap) else None
         self._landlock = binary if isinstance(binary, landlock.Landlock) else None
         self._groups = groups
-        self._link = Link()
+        self._link = Link(scratch)
         self._closed = False
+        self._left: list[Traces] = []
         self._drop = self._binary is not None and self._binary.step is not None
         self._readable: set[tuple[Path, ...]] = set()
 
@@ -98,10 +108,14 @@ class Sandbox:
         return cls(folder, binary, groups)
 
     async def close(self) -> None:
-        """End every run; no process and no file is left. May be called twice."""
+        """End every run; no process and no file is left. May be called twice.
+
+        Raises:
+            OSError: a file cannot be removed.
+        """
         self._closed = True
         await self._link.close()
-        await asyncio.to_thread(shutil.rmtree, self._scratch, ignore_errors=True)
+        await asyncio.to_thread(remove, str(self._scratch))
 
     async def run(
         self, command: Command, *, on_start: Callable[[Meter], None] | None = None
@@ -119,13 +133,28 @@ class Sandbox:
         if self._closed:
             raise Misuse("Sandbox.run after close.")
         number = self._link.number()
+        traces = Traces(self._link.mark(number))
         try:
-            outcome = await self._carry_out(number, command, on_start)
+            await self._remove_left()
+            outcome = await self._carry_out(number, command, on_start, traces)
         except (OSError, SandboxError) as error:
-            return Outcome(ending=Ending.FAULT, sample=_NOTHING, text=str(error))
+            outcome = _fault(str(error))
+        finally:
+            left = await traces.remove()
+            if left:
+                self._left.append(traces)  # also a cancelled run's, which has no answer
+        if left:
+            return _fault(f"The run has ended, but this of it is still there: {left}.")
         if self._drop and not outcome.ok:
             await self._check_readable(command)
         return outcome
+
+    async def _remove_left(self) -> None:
+        """Try again what earlier runs left behind; nothing runs beside it."""
+        for traces in list(self._left):
+            if left := await traces.remove():
+                raise SandboxError(f"An earlier run has ended, but left this behind: {left}.")
+            self._left.remove(traces)
 
     async def _check_readable(self, command: Command) -> None:
         """Find out whether a run failed for being nobody; asked only then, and once."""
@@ -138,30 +167,31 @@ class Sandbox:
         self._readable.add((python, *shown))
 
     async def _carry_out(
-        self, number: int, command: Command, on_start: Callable[[Meter], None] | None
+        self,
+        number: int,
+        command: Command,
+        on_start: Callable[[Meter], None] | None,
+        traces: Traces,
     ) -> Outcome:
-        group: Group | None = None
-        place: Path | None = None
         meter: Meter | None = None
         pipes: list[Capture] = []
         opened = [_input(command.stdin)]
         ready, says_ready = os.pipe()
         try:
-            if self._drop:
-                await asyncio.to_thread(_entrust_layers, command.layers)
-            place = await self._place(number, command)
-            group = self._make_group(number, command.limits)
+            await self._prepare(number, command, traces)
             if on_start is not None:
+                group = traces.group
                 meter = group.meter() if group else ProcessMeter(lambda: self._link.roots(number))
                 on_start(meter)
-            pipes = self._pipes(number, command)
+            self._open_pipes(number, command, pipes)
             fds = self._descriptors(command, pipes, opened, says_ready)
-            request = self._request(number, command, place, group, list(fds))
+            watch = await asyncio.to_thread(self._watch, command, traces)
+            request = self._request(number, command, traces, watch, list(fds))
             reply = await self._link_run(request, list(fds.values()), pipes)
             kept = [await pipe.finish(_PIPE_PATIENCE) for pipe in pipes]
-            await self._bring_back(command, place)
+            await self._bring_back(command, traces.place)
             stood = not self._drop or _said(ready) == drop.READY
-            return self._outcome(command, reply, group, pipes, kept, stood=stood)
+            return self._outcome(command, reply, traces.group, pipes, kept, stood=stood)
         finally:
             for fd in (*opened, ready, says_ready):
                 os.close(fd)
@@ -169,22 +199,20 @@ class Sandbox:
                 meter.close()
             for pipe in pipes:
                 pipe.close()
-            if group is not None and not group.remove():
-                await asyncio.to_thread(group.clear)
-            if place is not None:
-                await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
+
+    async def _prepare(self, number: int, command: Command, traces: Traces) -> None:
+        if self._drop:
+            await asyncio.to_thread(_entrust_layers, command.layers)
+        await self._make_place(number, command, traces)
+        if self._groups is not None:
+            traces.group = self._groups.create(
+                traces.mark, memory=command.limits.memory, processes=command.limits.processes
+            )
 
     async def _bring_back(self, command: Command, place: Path | None) -> None:
         """Under Landlock a step whose writes stay has a copy too: the tree is not the run's."""
         if self._landlock is not None and not command.fresh and place and command.tree:
             await asyncio.to_thread(landlock.bring_back, place / "tree", command.tree)
-
-    def _make_group(self, number: int, limits: Limits) -> Group | None:
-        if self._groups is None:
-            return None
-        return self._groups.create(
-            self._link.mark(number), memory=limits.memory, processes=limits.processes
-        )
 
     def _descriptors(
         self, command: Command, pipes: list[Capture], opened: list[int], says_ready: int
@@ -207,27 +235,29 @@ class Sandbox:
             asyncio.get_running_loop().call_soon(pipe.sent)
         return await running
 
-    def _pipes(self, number: int, command: Command) -> list[Capture]:
+    def _open_pipes(self, number: int, command: Command, pipes: list[Capture]) -> None:
         def flooded() -> None:
             self._link.kill(number, "output")
 
-        keep = max(1, command.limits.output // 2)
-        pipes = [Capture(keep=keep, head=False, flood=flooded) for _ in range(2)]
-        if command.result and command.channel < 0:
-            pipes.append(Capture(keep=_RESULT_CAP, head=True, flood=flooded))
-        for pipe in pipes if self._drop else []:
-            drop.lend(pipe.write)
-        return pipes
+        def add(keep: int, *, head: bool) -> None:
+            pipes.append(Capture(keep=keep, head=head, flood=flooded))
+            if self._drop:
+                drop.lend(pipes[-1].write)
 
-    async def _place(self, number: int, command: Command) -> Path | None:
+        for _ in ("stdout", "stderr"):
+            add(max(1, command.limits.output // 2), head=False)
+        if command.result and command.channel < 0:
+            add(_RESULT_CAP, head=True)
+
+    async def _make_place(self, number: int, command: Command, traces: Traces) -> None:
         """Make a folder for this run where no overlay and no tmpfs keeps its writes apart."""
         confined = self._binary is not None
         overlay = self._binary is not None and self._binary.overlay
         fresh = command.fresh or self._landlock is not None
         copied = command.tree is not None and fresh and not overlay
         if confined and not copied:
-            return None
-        place = self._scratch / f"run-{number:08d}"  # equally long for all runs
+            return
+        traces.place = place = self._scratch / f"run-{number:08d}"  # equally long for all runs
         await asyncio.to_thread((place / "home").mkdir, parents=True)
         if command.tree is not None and copied:
             for layer in (command.tree, *command.layers):
@@ -238,37 +268,32 @@ class Sandbox:
                 await asyncio.to_thread(drop.entrust, place / "tree")
         if self._landlock is not None:
             await asyncio.to_thread(landlock.give, place, self._landlock)
-        return place
 
     def _request(
         self,
         number: int,
         command: Command,
-        place: Path | None,
-        group: Group | None,
+        traces: Traces,
+        watch: Watch | None,
         targets: list[int],
     ) -> Request:
-        limits = command.limits
+        limits, group = command.limits, traces.group
         timeout = int(min(command.timeout, limits.timeout))
-        argv, env, cwd = self._program(command, place)
+        argv, env, cwd = self._program(command, traces.place)
         rlimits = {
             "core": 0,
             "fsize": int(limits.file_size),
             "nofile": _OPEN_FILES,
-            "cpu": (timeout // 1_000_000_000 + 5) * (os.cpu_count() or 1),
+            "cpu": int(limits.cpu) // 1_000_000_000 + _CPU_SLACK,
         }
-        watch = None
         if group is None:
             rlimits["address"] = 2 * int(limits.memory) + _ADDRESS_SLACK
             if self._landlock is not None:
                 used = landlock.processes_of_user(self._landlock)
                 rlimits["nproc"] = used + limits.processes
-            if sys.platform.startswith("linux"):
-                mounts = [TREE] if self._binary and command.tree and command.fresh else []
-                watch = Watch(memory=int(limits.memory), processes=limits.processes, mounts=mounts)
         return Request(
             id=number,
-            mark=self._link.mark(number),
+            mark=traces.mark,
             argv=argv,
             env=env,
             cwd=cwd,
@@ -278,7 +303,7 @@ class Sandbox:
             timeout_ns=timeout,
             confined=self._binary is not None or self._landlock is not None,
             watch=watch,
-            landlock=self._order(command, place),
+            landlock=self._order(command, traces.place),
         )
 
     def _order(self, command: Command, place: Path | None) -> landlock.Order | None:
@@ -287,6 +312,24 @@ class Sandbox:
         if place is None:
             raise Misuse("A run under Landlock without a folder of its own.")
         return landlock.order(self._landlock, command, [place])
+
+    def _watch(self, command: Command, traces: Traces) -> Watch | None:
+        """Say what the launcher has to watch. Blocking where a copied tree is to be measured."""
+        if not sys.platform.startswith("linux"):
+            return None
+        limits, group, place = command.limits, traces.group, traces.place
+        watch = Watch(cpu_ns=int(limits.cpu), counter=group.counter if group else "")
+        if group is None:
+            watch = replace(watch, memory=int(limits.memory), processes=limits.processes)
+        if self._landlock is not None and place is not None:
+            # There is no tmpfs: its share of the disk is watched with the tree's.
+            both = int(limits.tree_size) + int(limits.tmp_size)
+            return _on_disk(watch, both, place)
+        if command.tree is None or not command.fresh:
+            return watch
+        if place is None:
+            return replace(watch, tree=int(limits.tree_size), mounts=[TREE])
+        return _on_disk(watch, int(limits.tree_size), place / "tree")
 
     def _program(
         self, command: Command, place: Path | None
@@ -325,16 +368,17 @@ class Sandbox:
         *,
         stood: bool,
     ) -> Outcome:
+        if group is not None and (gone := group.vanished()):
+            return _fault(f"The control group {gone} was removed during the run.")
         out_of_memory = group is not None and group.out_of_memory()
         end = _Ended(Ending.MEMORY) if out_of_memory else self._ended(reply, kept[1], stood=stood)
+        cpu_ns = (group.cpu_ns() if group else 0) or reply.cpu_ns
+        if end.ending in (Ending.EXITED, Ending.SIGNALLED) and cpu_ns > command.limits.cpu:
+            end = _Ended(Ending.CPU)  # whether the watchdog came in time is chance
         result = b"".join(kept[2:])
         return Outcome(
             ending=end.ending,
-            sample=Sample(
-                cpu_ns=(group.cpu_ns() if group else 0) or reply.cpu_ns,
-                wall_ns=reply.wall_ns,
-                rss_bytes=reply.rss_bytes,
-            ),
+            sample=Sample(cpu_ns=cpu_ns, wall_ns=reply.wall_ns, rss_bytes=reply.rss_bytes),
             exit_code=end.code,
             signal=end.signal,
             stdout=kept[0],
@@ -379,8 +423,18 @@ class _Ended(NamedTuple):
     text: str = ""
 
 
+def _on_disk(watch: Watch, most: int, folder: Path) -> Watch:
+    """Watch a folder, for what comes to what it holds now. Blocking."""
+    before = max(sizes(str(folder)), default=0)
+    return replace(watch, tree=most, folder=str(folder), before=before)
+
+
 def _as_signal(code: int) -> int:
     return _SIGNAL_BASE - code if code > _SIGNAL_BASE else code
+
+
+def _fault(text: str) -> Outcome:
+    return Outcome(ending=Ending.FAULT, sample=_NOTHING, text=text)
 
 
 def _limit_text(ending: Ending, limits: Limits) -> str:
@@ -393,6 +447,10 @@ def _limit_text(ending: Ending, limits: Limits) -> str:
             return f"It had more than {limits.processes} processes."
         case Ending.OUTPUT:
             return f"It wrote far more than {limits.output >> 10} KiB of output."
+        case Ending.CPU:
+            return f"It needed more than {limits.cpu.seconds:g} s of CPU time."
+        case Ending.TREE:
+            return f"It wrote more than {limits.tree_size >> 20} MiB to its tree."
         case _:
             return ""
 
@@ -403,7 +461,8 @@ def _scratch_folder(parent: Path | None) -> Path:
     for old in parent.glob(f"{_SCRATCH}*"):
         pid = old.name.removeprefix(_SCRATCH).split("-")[0]
         if pid.isdigit() and not psutil.pid_exists(int(pid)):
-            shutil.rmtree(old, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                remove(str(old))
     return Path(tempfile.mkdtemp(prefix=f"{_SCRATCH}{os.getpid()}-", dir=parent))
 
 

@@ -2,12 +2,14 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from ouroboros.config import Sandbox as Limits
 from ouroboros.config import mebibytes, seconds
 from ouroboros.sandbox import Command, Sandbox, entrust
 from ouroboros.sandbox import runner as runner_module
+from ouroboros.sandbox.strays import _mark
 
 
 @pytest.fixture
@@ -60,7 +62,18 @@ async def sandbox(
     }
     assert expected.get(request.param, "bwrap") in repr(box.level)
     yield box
+    assert left_behind(box) == [], "whatever a test did, its runs are gone"
     await box.close()
+    assert list(scratch.iterdir()) == []
+
+
+def left_behind(box: Sandbox) -> list[str]:
+    """What is on this machine of runs that have been answered."""
+    parents = box._groups._parents if box._groups else ()
+    groups = [str(p) for parent in parents for p in parent.glob(f"ouroboros-{box._link._name}*")]
+    files = [p.name for p in box._scratch.iterdir() if p.name not in ("etc", "home")]
+    found = psutil.process_iter()
+    return [*groups, *files, *(p.name() for p in found if _mark(p).startswith(box._link._name))]
 
 
 @pytest.fixture

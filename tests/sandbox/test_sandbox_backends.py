@@ -323,6 +323,29 @@ with open(path, "wb", buffering=0) as file:
     assert await reached(sandbox, attempts(python, code, limits=small)) == []
 
 
+async def test_the_disk_is_bounded(
+    sandbox: Sandbox, python: Make, limits: Limits, tree: Path
+) -> None:
+    """In the tree, and in the home folder where that is no file system of its own."""
+    small = msgspec.structs.replace(
+        limits, tree_size=parse_size("4MiB"), tmp_size=parse_size("4MiB")
+    )
+    fill = """
+import os, sys, time
+for i in range(400):
+    with open(os.path.join(os.environ[sys.argv[1]], f"f{i}"), "wb") as file:
+        file.write(b"x" * 100_000)
+time.sleep(20)
+"""
+    for place in ("OUROBOROS_TREE", "TMPDIR"):
+        command = python(fill, tree=tree, limits=small)
+        command = msgspec.structs.replace(command, argv=(*command.argv, place))
+        outcome = await sandbox.run(command)
+        full = place == "TMPDIR" and sandbox.level.backend == "bwrap"  # the kernel refuses
+        assert outcome.ending is (Ending.EXITED if full else Ending.TREE), (place, outcome)
+        assert not outcome.ok
+
+
 async def test_a_fork_bomb_ends_with_its_run(sandbox: Sandbox, python: Make) -> None:
     code = """
 import os, time

@@ -267,7 +267,7 @@ async def test_without_the_means_to_drop_root_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(drop, "_BINS", str(tmp_path))
-    with pytest.raises(SandboxUnavailableError, match=r"setpriv is missing|setpriv and") as caught:
+    with pytest.raises(SandboxUnavailableError, match=r"setpriv (is missing|and)") as caught:
         await Sandbox.open(Limits(), tmp_path)
     assert "apt install coreutils util-linux" in caught.value.hint
 
@@ -337,7 +337,12 @@ try:
 except OSError:
     pass
 assert tried > 100, tried
-assert not opened, opened
+print(json.dumps(opened))
 """
-    outcome = await sandbox.run(python(code))
-    assert outcome.ok, outcome.stderr
+    opened = await said(sandbox, python(f"import json{code}"))
+    if os.geteuid() != 0:
+        # The queues' limits are those of the namespace that the run's own user has made.
+        assert isinstance(opened, list)
+        own = ("/proc/sys/fs/mqueue/", "/proc/sys/kernel/")
+        opened = [path for path in opened if not path.startswith(own)]
+    assert opened == []
