@@ -20,7 +20,7 @@ JSON lines over the socket FD: `run` (with file descriptors attached), `kill`; e
 exactly once. It knows no policy: argv, environment and limits are the engine's business. When the
 engine is gone, it removes the runs' control groups and the folder SCRATCH on its behalf.
 """
-# ruff: noqa: PTH106, PTH123, PTH208 - plain strings: pathlib would double the start-up time
+# ruff: noqa: PTH100, PTH106, PTH120, PTH123, PTH208 - plain strings: pathlib would double the start-up time
 
 import contextlib
 import ctypes
@@ -37,7 +37,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 if TYPE_CHECKING or __package__:
     from ouroboros.sandbox import removal, warden, watching
 else:  # run as a program, which no package is in sight of
-    sys.path.append(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120 - as above
+    sys.path.append(os.path.dirname(os.path.abspath(__file__)))
     import removal
     import warden
     import watching
@@ -60,6 +60,8 @@ _LIMITS = {
     "nofile": resource.RLIMIT_NOFILE,
     "address": resource.RLIMIT_AS,
     "nproc": resource.RLIMIT_NPROC,
+    "nice": getattr(resource, "RLIMIT_NICE", -1),
+    "rtprio": getattr(resource, "RLIMIT_RTPRIO", -1),
 }
 _libc = ctypes.CDLL(None, use_errno=True) if _LINUX else None
 

@@ -30,8 +30,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     `mark` stands in the run's environment, to find its processes by. `targets` are the descriptor
     numbers inside for the descriptors that travel along. `confined` says that argv is bubblewrap,
     which then reports on descriptor 4 and reads its filter of system calls from 7. `watch` are the
-    limits that the launcher enforces itself. `landlock` has a warden start argv, confined so; then
-    `confined` is said too, since the warden reports as bubblewrap does.
+    limits that the launcher enforces itself. `landlock` has a warden start argv confined so;
+    `confined` is then said too, since the warden reports as bubblewrap does.
     """
 
     id: int

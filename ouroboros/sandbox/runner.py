@@ -145,7 +145,7 @@ class Sandbox:
                 self._left.append(traces)  # also a cancelled run's, which has no answer
         if left:
             return _fault(f"The run has ended, but this of it is still there: {left}.")
-        if self._drop and not outcome.ok:
+        if self._drop and outcome.ending is Ending.EXITED and not outcome.ok:
             await self._check_readable(command)
         return outcome
 
@@ -286,6 +286,8 @@ class Sandbox:
             "nofile": _OPEN_FILES,
             "cpu": int(limits.cpu) // 1_000_000_000 + _CPU_SLACK,
         }
+        if sys.platform.startswith("linux"):
+            rlimits |= {"nice": 0, "rtprio": 0}  # no run goes before another
         if group is None:
             rlimits["address"] = 2 * int(limits.memory) + _ADDRESS_SLACK
             if self._landlock is not None:
@@ -306,13 +308,6 @@ class Sandbox:
             landlock=self._order(command, traces.place),
         )
 
-    def _order(self, command: Command, place: Path | None) -> landlock.Order | None:
-        if self._landlock is None:
-            return None
-        if place is None:
-            raise Misuse("A run under Landlock without a folder of its own.")
-        return landlock.order(self._landlock, command, [place])
-
     def _watch(self, command: Command, traces: Traces) -> Watch | None:
         """Say what the launcher has to watch. Blocking where a copied tree is to be measured."""
         if not sys.platform.startswith("linux"):
@@ -330,6 +325,13 @@ class Sandbox:
         if place is None:
             return replace(watch, tree=int(limits.tree_size), mounts=[TREE])
         return _on_disk(watch, int(limits.tree_size), place / "tree")
+
+    def _order(self, command: Command, place: Path | None) -> landlock.Order | None:
+        if self._landlock is None:
+            return None
+        if place is None:
+            raise Misuse("A run under Landlock without a folder of its own.")
+        return landlock.order(self._landlock, command, [place])
 
     def _program(
         self, command: Command, place: Path | None
@@ -391,29 +393,41 @@ class Sandbox:
     def _ended(self, reply: Reply, stderr: bytes, *, stood: bool) -> "_Ended":
         """How the run ended; `stood` says that bubblewrap's work was followed by the drop."""
         if reply.end in _ENDS:
-            return _Ended(_ENDS[reply.end])
+            if stood:
+                return _Ended(_ENDS[reply.end])
+            text = f"The run was ended ({reply.end}) before its sandbox stood."
+            return _Ended(Ending.FAULT, text=text)
         if reply.end != "exit" or reply.code is None:
             return _Ended(Ending.FAULT, text=reply.text or f"The run was ended: {reply.end}.")
-        code = reply.code
-        if self._binary is not None:
-            said = safe_text(stderr.decode(errors="replace"), limit=2000).strip()
-            if reply.inner_exit is not None and not stood:
-                text = f"Root's rights could not be dropped ({reply.inner_exit}): {said}"
-                return _Ended(Ending.FAULT, text=text)
-            if reply.inner_exit is None:
-                if said.startswith(_NOT_FOUND) and not self._drop:
-                    # Nothing ran yet, so that nobody but bubblewrap can have said this.
-                    return _Ended(Ending.EXITED, code=_SHELL_NOT_FOUND)
-                return _Ended(Ending.FAULT, text=f"Bubblewrap failed ({code}): {said}")
-            # Bubblewrap passes a death by signal on as 128 + its number, as shells do.
-            code = _as_signal(reply.inner_exit)
-        elif self._landlock is not None:
-            if reply.inner_exit is None:
-                return _Ended(Ending.FAULT, text=f"The run's warden ended early ({code}).")
-            code = _as_signal(reply.inner_exit)
-        if code < 0:
-            return _Ended(Ending.SIGNALLED, signal=-code, text=f"It died of signal {-code}.")
-        return _Ended(Ending.EXITED, code=code)
+        if self._binary is None and self._landlock is None:
+            return _exited(reply.code)
+        if reply.inner_exit is None:
+            return self._never_ran(reply.code, stderr)
+        if not stood:
+            text = f"Root's rights could not be dropped ({reply.inner_exit}): {_said_on(stderr)}"
+            return _Ended(Ending.FAULT, text=text)
+        # A death by signal is passed on as 128 + its number, as shells do.
+        return _exited(_as_signal(reply.inner_exit))
+
+    def _never_ran(self, code: int, stderr: bytes) -> "_Ended":
+        """The sandbox itself has ended without saying how the command did."""
+        if self._landlock is not None:
+            return _Ended(Ending.FAULT, text=f"The run's warden ended early ({code}).")
+        said = _said_on(stderr)
+        if said.startswith(_NOT_FOUND) and not self._drop:
+            # Nothing ran yet, so that nobody but bubblewrap can have said this.
+            return _Ended(Ending.EXITED, code=_SHELL_NOT_FOUND)
+        return _Ended(Ending.FAULT, text=f"Bubblewrap failed ({code}): {said}")
+
+
+def _said_on(stderr: bytes) -> str:
+    return safe_text(stderr.decode(errors="replace"), limit=2000).strip()
+
+
+def _exited(code: int) -> "_Ended":
+    if code < 0:
+        return _Ended(Ending.SIGNALLED, signal=-code, text=f"It died of signal {-code}.")
+    return _Ended(Ending.EXITED, code=code)
 
 
 class _Ended(NamedTuple):
@@ -429,12 +443,12 @@ def _on_disk(watch: Watch, most: int, folder: Path) -> Watch:
     return replace(watch, tree=most, folder=str(folder), before=before)
 
 
-def _as_signal(code: int) -> int:
-    return _SIGNAL_BASE - code if code > _SIGNAL_BASE else code
-
-
 def _fault(text: str) -> Outcome:
     return Outcome(ending=Ending.FAULT, sample=_NOTHING, text=text)
+
+
+def _as_signal(code: int) -> int:
+    return _SIGNAL_BASE - code if code > _SIGNAL_BASE else code
 
 
 def _limit_text(ending: Ending, limits: Limits) -> str:

@@ -22,8 +22,8 @@ _TREE_NS = 250_000_000
 _CPU_NS = 100_000_000
 _SLICE_NS = 2_000_000
 """So long the walk over a copied tree may take at a time: other runs are waiting."""
-_ENTRY = 512
-"""What the smallest file or folder counts."""
+_ENTRY = 1024
+"""What each file or folder counts at least: millions of empty ones fill a machine as well."""
 
 
 class Watch:
@@ -173,7 +173,8 @@ def _in_memory(pids: list[int], mounts: list[str]) -> int:
             stats = [os.statvfs(f"/proc/{pid}/root{mount}") for mount in mounts]
         except OSError:
             continue
-        return sum((s.f_blocks - s.f_bfree) * s.f_frsize for s in stats)
+        blocks = sum((s.f_blocks - s.f_bfree) * s.f_frsize for s in stats)
+        return blocks + sum((s.f_files - s.f_ffree) * _ENTRY for s in stats)
     return 0
 
 

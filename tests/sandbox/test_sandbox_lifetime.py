@@ -157,34 +157,6 @@ async def test_a_dead_launcher_is_a_fault_and_is_replaced(
     assert (await sandbox.run(make("true"))).ok
 
 
-@pytest.mark.parametrize("sandbox", ["bwrap", "landlock-watched"], indirect=True)
-async def test_who_hides_dies_with_the_launcher(sandbox: Sandbox, make: Make, mark: str) -> None:
-    """In a session of its own, without the run's environment, orphaned."""
-    code = """
-import os, sys, time
-if os.fork() == 0:
-    os.setsid()
-    if os.fork() == 0:
-        os.execve(sys.executable, ["python", "-c", "import time; time.sleep(600)", sys.argv[1]], {})
-    os._exit(0)
-time.sleep(600)
-"""
-    task = asyncio.ensure_future(sandbox.run(make(sys.executable, "-c", code, mark)))
-    await until(lambda: any(b"\0-c\0import time; " in words(pid) for pid in alive(mark)))
-    process = sandbox._link._process
-    assert process is not None
-    process.kill()
-    assert (await task).ending is Ending.FAULT
-    await until(lambda: alive(mark) == [])
-
-
-def words(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
-
-
 async def test_a_child_that_holds_standard_output_ends_with_its_run(
     sandbox: Sandbox, make: Make, mark: str
 ) -> None:
@@ -305,6 +277,34 @@ os.symlink("/", "out")
 """
     outcome = await sandbox.run(make(sys.executable, "-c", code, tree=tree))
     assert outcome.ok, outcome
+
+
+@pytest.mark.parametrize("sandbox", ["bwrap", "landlock-watched"], indirect=True)
+async def test_who_hides_dies_with_the_launcher(sandbox: Sandbox, make: Make, mark: str) -> None:
+    """In a session of its own, without the run's environment, orphaned."""
+    code = """
+import os, sys, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        os.execve(sys.executable, ["python", "-c", "import time; time.sleep(600)", sys.argv[1]], {})
+    os._exit(0)
+time.sleep(600)
+"""
+    task = asyncio.ensure_future(sandbox.run(make(sys.executable, "-c", code, mark)))
+    await until(lambda: any(b"\0-c\0import time; " in words(pid) for pid in alive(mark)))
+    process = sandbox._link._process
+    assert process is not None
+    process.kill()
+    assert (await task).ending is Ending.FAULT
+    await until(lambda: alive(mark) == [])
+
+
+def words(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 async def test_no_sandbox_is_refused_with_a_way_out(

@@ -48,7 +48,7 @@ async def test_timeout_kills_what_ignores_sigterm(sandbox: Sandbox, python: Make
 async def test_the_sandbox_bounds_every_timeout(
     sandbox: Sandbox, python: Make, limits: Limits
 ) -> None:
-    short = msgspec.structs.replace(limits, timeout=type(limits.timeout)(300_000_000))
+    short = msgspec.structs.replace(limits, timeout=seconds(1))
     outcome = await sandbox.run(python("import time; time.sleep(60)", limits=short, wall=50))
     assert outcome.ending is Ending.TIMEOUT
 
@@ -168,6 +168,21 @@ if {count} > 20:
     outcome = await sandbox.run(python(code.format(count=80), limits=small, tree=tree))
     assert outcome.ending is Ending.TREE, outcome
     assert outcome.text == "It wrote more than 4 MiB to its tree."
+
+
+@pytest.mark.parametrize("sandbox", ["bwrap", "copied"], indirect=True)
+async def test_empty_files_in_the_tree_count(
+    sandbox: Sandbox, python: Make, limits: Limits, tree: Path
+) -> None:
+    small = msgspec.structs.replace(limits, tree_size=parse_size("1MiB"))
+    code = """
+import time
+for i in range(3000):
+    open(f"file{i}", "w").close()
+time.sleep(30)
+"""
+    outcome = await sandbox.run(python(code, limits=small, tree=tree))
+    assert outcome.ending is Ending.TREE, outcome
 
 
 async def test_large_file_and_full_tmp(sandbox: Sandbox, python: Make, limits: Limits) -> None:
