@@ -190,7 +190,7 @@ def confine(order: dict[str, Any]) -> None:
 
 
 def _ruleset(order: dict[str, Any]) -> int:
-    """Make the ruleset; an older kernel takes the longer structure if what it lacks is zero."""
+    """Make the ruleset, with all that may be opened in it."""
     handled = struct.pack("=QQQ", order["files"], order["net"], order["scoped"])
     ruleset = _call(_CREATE, ctypes.c_char_p(handled), len(handled), 0)
     os.set_inheritable(ruleset, False)
