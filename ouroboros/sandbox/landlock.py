@@ -3,7 +3,7 @@
 What contains such a run: a Landlock ruleset (files it may open, no TCP, signals and abstract
 sockets within the run), a filter of system calls (no sockets but pairs, no System V objects, ...),
 no new privileges, rlimits, control groups where there are any, and a warden that ends its
-processes. An engine that is root drops to user 65534 first. Needs version 6 of Landlock (Linux 6.12).
+processes. An engine that is root drops to user 65534 first. Version 6 (Linux 6.12) is needed.
 
 What is weaker than under bubblewrap, for everybody who decides on it:
 
