@@ -7,6 +7,9 @@ the text of any exception reached the caller; a result that cannot be encoded es
 id of a refused request was never echoed. So this module decodes strictly with msgspec, checks
 each item by itself, hands items to the dispatcher one by one, and encodes what comes back.
 
+This is also the door by which foreign text leaves: every result is made safe here, once, whatever
+its method forgot (`wire.Request.exact` names the three that give exact text).
+
 Nothing here knows a socket: text in, text out. A caller learns what was wrong with its request,
 and nothing at all about faults of ours except an incident number that stands in the log.
 """
@@ -23,7 +26,7 @@ from jsonrpcserver.result import Result
 
 from ouroboros.engine.tasks import spawn
 from ouroboros.errors import BusyError, ForbiddenError, InvalidParamsError, OuroborosError
-from ouroboros.model.text import safe_line, safe_text
+from ouroboros.model.text import plain_json, safe_json, safe_line, safe_text
 from rpc import wire
 from rpc.limits import Limits
 from rpc.methods import Endpoint, Session
@@ -65,7 +68,7 @@ def new_incident() -> str:
 
 def failure(error: wire.ErrorObject, id_: Id = None) -> bytes:
     """Encode an error response."""
-    return msgspec.json.encode({"jsonrpc": "2.0", "error": error, "id": id_})
+    return plain_json(msgspec.json.encode({"jsonrpc": "2.0", "error": error, "id": id_}))
 
 
 def invalid(text: str, hint: str = "") -> wire.ErrorObject:
@@ -235,7 +238,7 @@ class Guard:
             return failure(_unknown(call.method), id_)
         if code == _LIBRARY_ERROR:
             return failure(self._fault(call.method, None), id_)
-        return msgspec.json.encode(response)
+        return plain_json(msgspec.json.encode(response))  # the id is the caller's own text
 
     # --- a method, as the dispatcher wants it ---------------------------------------------------
 
@@ -264,7 +267,8 @@ class Guard:
         name = endpoint.request.method
         try:
             result = await endpoint.handler(session, request)
-            return Success(msgspec.Raw(msgspec.json.encode(result)))
+            encoded = msgspec.json.encode(result)
+            return Success(msgspec.Raw(encoded if request.exact else safe_json(encoded)))
         except OuroborosError as error:
             return _error(error_object(error))
         except asyncio.CancelledError as error:

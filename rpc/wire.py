@@ -7,6 +7,12 @@ end, the server finds its handler by it, and `rpc.discover` is generated from it
 Within a protocol major only additions are made; both sides ignore fields they do not know in
 results, and the server refuses unknown fields in parameters (a misspelt guard must not be a
 missing guard). Times are UTC nanoseconds since the epoch unless a name ends in `_s`.
+
+Text of candidates, models and repositories (titles, paths, output, diffs, also in events) leaves
+the engine made safe: every control, bidi and invisible character is visible (`ouroboros.model.
+text`). Exact text is given by three methods only, marked `exact`: `ledger.get`, `config.get`, and
+`candidate.diff` where `raw` asks for it. It is untrusted: never print it as it is. On the wire even
+that is written with JSON escapes, so that the frames themselves can do no harm to a terminal.
 """
 
 from typing import Any, ClassVar, Generic, TypeVar
@@ -48,6 +54,8 @@ class Request(
     """Least role that may call it: viewer < operator < approver < admin."""
     mutates: ClassVar[bool] = False
     """Whether it changes something; such calls are refused as notifications (no id)."""
+    exact: ClassVar[bool] = False
+    """Whether the result may hold foreign text as it is. All others are made safe at the door."""
 
 
 class Ok(Result, frozen=True, kw_only=True):
@@ -266,7 +274,10 @@ class CandidateGet(Request[Candidate], frozen=True, kw_only=True):
 
 
 class DiffResult(Result, frozen=True, kw_only=True):
-    """A page of a diff; `text` is made safe for terminals. `total` counts characters."""
+    """A page of a diff; `text` is made safe for terminals unless `raw` was asked for.
+
+    `total` counts the characters of that text.
+    """
 
     text: str
     offset: int
@@ -275,13 +286,18 @@ class DiffResult(Result, frozen=True, kw_only=True):
 
 
 class CandidateDiff(Request[DiffResult], frozen=True, kw_only=True):
-    """Return a candidate's unified diff from `offset`, at most 256 Ki characters."""
+    """Return a candidate's unified diff from `offset`, at most 256 Ki characters.
+
+    With `raw` it is the exact text, for `git apply`: untrusted, never to be printed as it is.
+    """
 
     method = "candidate.diff"
     result = DiffResult
+    exact = True
     id: str
     offset: int = 0
     limit: int = 262144
+    raw: bool = False
 
 
 class LogResult(Result, frozen=True, kw_only=True):
@@ -432,6 +448,7 @@ class ConfigGet(Request[ConfigResult], frozen=True, kw_only=True):
 
     method = "config.get"
     result = ConfigResult
+    exact = True
 
 
 # --- ledger -------------------------------------------------------------------------------------
@@ -494,6 +511,7 @@ class LedgerGet(Request[LedgerEntry], frozen=True, kw_only=True):
 
     method = "ledger.get"
     result = LedgerEntry
+    exact = True
     seq: int
 
 

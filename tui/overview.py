@@ -291,7 +291,8 @@ def _checks(c: Candidate, glyphs: Glyphs) -> tuple[Line, ...]:
         lines.append(line(_INDENT, (safe_line(c.evaluation.cause, limit=400), "wait")))
     sandbox = c.evaluation.sandbox
     net = "with network" if sandbox.network else "no network"
-    contained = f"in {sandbox.backend} {sandbox.version}, {sandbox.limits}, {net}"
+    proven = f"assurance {c.evaluation.assurance}"
+    contained = f"{proven}, in {sandbox.backend} {sandbox.version}, {sandbox.limits}, {net}"
     lines.append(line(_INDENT, (safe_line(contained), "dim")))
     return _section("Checks", lines)
 

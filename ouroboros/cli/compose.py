@@ -20,6 +20,7 @@ from pathlib import Path
 
 from ouroboros import __version__, plugins
 from ouroboros.cli.guards import check_packages
+from ouroboros.cli.logs import start_logging
 from ouroboros.config import FILE_NAME, Config, Loaded, load
 from ouroboros.engine.core import Deps
 from ouroboros.engine.daemon import Engine
@@ -158,12 +159,7 @@ def run_engine(root: Path, *, headless: bool) -> int:
     Raises:
         OuroborosError: it could not be started.
     """
-    logging.basicConfig(
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
-    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+    start_logging(sys.stderr)
 
     def ready(socket: Path) -> None:
         if headless:

@@ -87,16 +87,23 @@ def _usage(error: click.ClickException, *, as_json: bool) -> int:
     return error.exit_code
 
 
+def _print_traceback(error: Exception) -> None:
+    """Print it for `--debug`; it quotes values, and so foreign text."""
+    from ouroboros.model.text import safe_text
+
+    sys.stderr.write(safe_text("".join(traceback.format_exception(error))))
+
+
 def _expected(error: OuroborosError) -> int:
     if options.current().debug:
-        traceback.print_exception(error)
+        _print_traceback(error)
     _report(error.rpc_name, error.message, error.hint, error.exit_code)
     return error.exit_code
 
 
 def _unexpected(error: Exception) -> int:
     if options.current().debug:
-        traceback.print_exception(error)
+        _print_traceback(error)
     frames = traceback.extract_tb(error.__traceback__)
     where = f"{'/'.join(frames[-1].filename.split('/')[-3:])}:{frames[-1].lineno}" if frames else ""
     said = f": {error}" if str(error) else ""

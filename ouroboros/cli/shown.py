@@ -12,6 +12,7 @@ from ouroboros.model.evaluation import CheckStatus, Evaluation
 from ouroboros.model.phase import Phase
 from ouroboros.model.proposal import FileChange
 from ouroboros.model.state import Candidate, confirmed_change
+from ouroboros.model.text import safe_line
 from ouroboros.model.verdict import Comparison, Outcome
 
 PHASE_STYLES: dict[Phase, str] = {
@@ -87,7 +88,7 @@ def _facts(c: Candidate, now_ns: int) -> list[tuple[str, terminal.Cell]]:
         phase += f"; expires {age(c.expires_ns, now_ns)}, then the answer is no"
     cycle = f" in cycle #{c.cycle}" if c.cycle else ""
     return [
-        ("candidate", (f"{c.id}  {c.title}", "bold")),
+        ("candidate", (f"{c.id}  {safe_line(c.title, limit=500)}", "bold")),
         ("phase", (phase, PHASE_STYLES.get(c.phase, ""))),
         ("proposer", f"{c.proposer}{cycle}, {age(c.created_ns, now_ns)}"),
         ("rationale", c.rationale),

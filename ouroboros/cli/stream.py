@@ -9,6 +9,7 @@ from ouroboros.model.describe import describe
 from ouroboros.model.entry import Stored
 from ouroboros.model.progress import Progress
 from ouroboros.model.snapshot import EngineStatus
+from ouroboros.model.text import safe_line
 from ouroboros.model.topics import STATUS, topic_of
 from rpc.client import Item, Lossy, UnknownEvent
 from rpc.wire import EventItem
@@ -46,10 +47,10 @@ def text_of(item: Item, *, quiet: bool) -> str:
         return f"{clock} {number:>6} {topic:<22} {text}"
     if isinstance(item, UnknownEvent):
         text = "an event that this version does not know; update the client to read it"
-        return f"{_clock(0)} {item.seq:>6} {item.topic:<22} {text}"
+        return f"{_clock(0)} {item.seq:>6} {safe_line(item.topic):<22} {text}"
     if item.topic == STATUS and quiet:
         return ""
-    return f"{_clock(time.time_ns())} {'-':>6} {item.topic:<22} {_live(item)}"
+    return f"{_clock(time.time_ns())} {'-':>6} {safe_line(item.topic):<22} {_live(item)}"
 
 
 def _clock(ts_ns: int) -> str:
@@ -74,4 +75,4 @@ def _progress(p: Progress) -> str:
     so_far = ""
     if p.comparison is not None and p.comparison.change is not None:
         so_far = f": {p.comparison.outcome}, {interval(p.comparison)}"
-    return f"{p.candidate} {p.stage}{amount}{so_far} {p.text}".strip()
+    return safe_line(f"{p.candidate} {p.stage}{amount}{so_far} {p.text}", limit=400)

@@ -2,14 +2,14 @@ r"""Text out: data on stdout, everything else on stderr, colours and width only 
 
 Foreign text (titles, diffs, test names) can carry terminal escapes. `line` and `table` therefore
 pass every string through `safe_text`, whoever wrote it, and colours are added afterwards. JSON is
-the wire result exactly as msgspec encodes it; on a terminal it is indented, and characters that
-could steer the terminal are written as `\uXXXX`, which is the same JSON value.
+the wire result as msgspec encodes it, but that characters which could steer a terminal are written
+as `\uXXXX`, which is the same JSON value; on a terminal it is indented.
 """
 
 import os
-import re
 import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
@@ -17,7 +17,7 @@ from typing import Any, TextIO
 import click
 
 from ouroboros.cli.options import Settings
-from ouroboros.model.text import safe_text
+from ouroboros.model.text import plain_json, safe_text
 
 Cell = str | tuple[str, str]
 """A cell of a table: text, or text with the name of a style."""
@@ -72,25 +72,10 @@ def data(value: object, *, indent: bool = True) -> None:
     """
     import msgspec
 
-    encoded = msgspec.json.encode(value)
-    if not sys.stdout.isatty():
-        _write(sys.stdout, encoded.decode())
-        return
-    shown = msgspec.json.format(encoded, indent=2) if indent else encoded
-    _write(sys.stdout, _harmless(shown.decode()))
-
-
-_NOT_ASCII = re.compile(r"[^\x20-\x7e\n]")
-
-
-def _harmless(text: str) -> str:
-    """Write what `safe_text` would show differently as JSON escapes of the same value."""
-    return _NOT_ASCII.sub(lambda m: m[0] if safe_text(m[0]) == m[0] else _escape(m[0]), text)
-
-
-def _escape(char: str) -> str:
-    units = char.encode("utf-16-be", "surrogatepass")
-    return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))
+    encoded = plain_json(msgspec.json.encode(value))
+    if indent and sys.stdout.isatty():
+        encoded = msgspec.json.format(encoded, indent=2)
+    _write(sys.stdout, encoded.decode())
 
 
 def fields(
@@ -115,6 +100,7 @@ def table(
     rows: Sequence[Sequence[Cell]],
     *,
     right: Sequence[int] = (),
+    wrap: bool = False,
     stream: TextIO | None = None,
 ) -> None:
     """Print an aligned table; on a terminal the last column is cut to the width.
@@ -124,6 +110,7 @@ def table(
         heads: the titles of the columns; no heading line where all are empty.
         rows: the cells, made safe here, each on one line.
         right: the columns to align to the right.
+        wrap: continue the last column on the next line instead of cutting it.
         stream: where to; stdout by default.
     """
     from ouroboros.cli.words import fit, width
@@ -136,7 +123,7 @@ def table(
     room = max(20, _columns(out) - sum(widths[:-1]) - 2 * (len(heads) - 1))
 
     def padded(text: str, column: int) -> str:
-        if column == len(heads) - 1:
+        if column == len(heads) - 1 and not wrap:
             text = fit(text, room)
         gap = " " * max(0, widths[column] - width(text))
         return gap + text if column in right else text + gap
@@ -145,8 +132,13 @@ def table(
         head = "  ".join(padded(h, i) for i, h in enumerate(heads)).rstrip()
         _write(out, style(head, "dim", on=on))
     for row, texts in zip(rows, plain, strict=True):
+        more = []
+        if wrap:
+            texts[-1], *more = textwrap.wrap(texts[-1], room, break_on_hyphens=False) or [""]
         cells = [style(padded(t, i), _style(row[i]), on=on) for i, t in enumerate(texts)]
         _write(out, "  ".join(cells).rstrip())
+        for rest in more:
+            _write(out, " " * (sum(widths[:-1]) + 2 * (len(heads) - 1)) + rest)
 
 
 def _columns(stream: TextIO) -> int:
@@ -168,7 +160,7 @@ def interactive() -> bool:
 
 def confirmed(question: str) -> bool:
     """Ask on stderr; anything but a clear yes is no."""
-    return click.confirm(question, default=False, err=True)
+    return click.confirm(safe_text(question), default=False, err=True)
 
 
 @contextmanager

@@ -27,6 +27,7 @@ from ouroboros.model import events as ev
 from ouroboros.model.evaluation import SandboxLevel
 from ouroboros.model.progress import Progress
 from ouroboros.model.state import Alert, Candidate, State
+from ouroboros.model.text import safe_text
 from ouroboros.model.topics import PROGRESS
 from ouroboros.proposers import Proposer
 from ouroboros.vcs.repository import Repository
@@ -35,6 +36,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
+
+_LONGEST_ALERT = 4000
+"""Characters."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +137,12 @@ class Core:
         self.halt(f"{error} Then resume.")
 
     async def alert(self, code: str, severity: str, text: str, candidate: str = "") -> None:
-        """Write an alert to the ledger and send it; a failing sink is logged."""
+        """Write an alert to the ledger and send it; a failing sink is logged.
+
+        Its text is made safe before it is an alert: sinks are foreign packages that know nothing of
+        what it quotes.
+        """
+        text = safe_text(text, limit=_LONGEST_ALERT)
         event = ev.AlertRaised(code=code, severity=severity, text=text, candidate=candidate)
         stored = await self.recorder.record(event)
         alert = Alert(

@@ -1,9 +1,13 @@
 """Commit messages: from a template, with trailers; a proposer's words are quoted, one line, capped.
 
 A candidate must not be able to write `Approved-by:` into the history of somebody's repository, so
-its title is made one safe line and never stands at the start of a trailer-looking line.
+its title is made one safe line that stands behind ours, and its rationale one that is quoted; both
+are far from the last paragraph, the only one in which git looks for trailers. Nor may they order
+about what reads messages: `[skip ci]`, `Closes #12` and `@somebody` are words that services act
+on, so they are written in a way that is read but not obeyed.
 """
 
+import re
 from collections.abc import Sequence
 
 from ouroboros.model.entry import Head
@@ -13,21 +17,31 @@ from ouroboros.model.text import safe_line
 _TITLE = 60
 
 
+_ORDERS = str.maketrans("[]", "()")
+_REFERENCE = re.compile(r"[#@](?=\w)|GH-(?=\d)|\*(?=\*)", re.IGNORECASE)
+
+
+def quoted(text: str, limit: int) -> str:
+    """Return foreign words as one safe line that no service takes for an order."""
+    return safe_line(_REFERENCE.sub(r"\g<0> ", text.translate(_ORDERS)), limit=limit)
+
+
 def candidate_message(name: str, title: str) -> str:
     """Return the message of a candidate commit, which only ever stands on a private ref."""
-    return f"ouroboros candidate {name}: {safe_line(title, limit=_TITLE)}\n"
+    return f"ouroboros candidate {name}: {quoted(title, _TITLE)}\n"
 
 
 def promotion_message(candidate: Candidate, version: int, head: Head) -> str:
     """Return the message of the commit that lands on the user's branch."""
     change = confirmed_change(candidate.verdict)
     gain = f"Measured change of the objective: {change:+.1%}.\n\n" if change is not None else ""
-    approved = f"Ouroboros-Approved-By: {candidate.approved_by}\n" if candidate.approved_by else ""
+    by = safe_line(candidate.approved_by, limit=80)
+    approved = f"Ouroboros-Approved-By: {by}\n" if by else ""
     return (
-        f"Ouroboros v{version}: {safe_line(candidate.title, limit=_TITLE)}\n\n"
+        f"Ouroboros v{version}: {quoted(candidate.title, _TITLE)}\n\n"
         f"{gain}"
-        f"Proposed by {safe_line(candidate.proposer, limit=40)}, which said:\n"
-        f"> {safe_line(candidate.rationale or candidate.title, limit=300)}\n\n"
+        f"Proposed by {quoted(candidate.proposer, 40)}, which said:\n"
+        f"> {quoted(candidate.rationale or candidate.title, 300)}\n\n"
         f"Ouroboros-Candidate: {candidate.id}\n"
         f"Ouroboros-Version: {version}\n"
         f"Ouroboros-Verdict: {candidate.verdict_seq}\n"
@@ -42,7 +56,7 @@ def rollback_message(
     """Return the message of a rollback commit."""
     return (
         f"Ouroboros v{version}: roll back to version {restores}\n\n"
-        f"Reason: {safe_line(reason or 'none given', limit=300)}\n\n"
+        f"Reason: {quoted(reason or 'none given', 300)}\n\n"
         f"Ouroboros-Rollback-Of: {' '.join(candidates)}\n"
         f"Ouroboros-Version: {version}\n"
         f"Ouroboros-Ledger-Head: {head.size}:{head.hash}\n"

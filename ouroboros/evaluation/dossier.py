@@ -24,13 +24,15 @@ class Halt(Exception):  # noqa: N818 - it ends an evaluation, it is no error of 
 
 
 class Dossier:
-    """Collects checks, series and proof."""
+    """Collects checks, series, proof, and what no test executes."""
 
     def __init__(self) -> None:
         """Start empty."""
         self.checks: list[CheckOutcome] = []
         self.series: list[Series] = []
         self.proof: set[str] = set()
+        self.challenged: set[str] = set()
+        self.untested: tuple[str, ...] = ()
 
     def add(self, check: CheckOutcome) -> None:
         """Keep a check.

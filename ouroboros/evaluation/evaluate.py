@@ -1,4 +1,4 @@
-"""One evaluation, whole: trees, tests, proof of files, paired benchmarks, in this order.
+"""One evaluation, whole: trees, tests, proof of files, challenges, benchmarks, in this order.
 
 Cheap gates first, and each stops the rest. What a candidate does ends as `failed`, what went wrong
 with us or with the baseline as `error`; the two are never mixed up, and neither raises.
@@ -9,14 +9,25 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
+from ouroboros.config import Framework
 from ouroboros.errors import EvaluationError, OuroborosError
-from ouroboros.evaluation import bench, suite
+from ouroboros.evaluation import bench, control, shadow, suite
+from ouroboros.evaluation.challenge.contestant import Challenger
+from ouroboros.evaluation.control import Control
 from ouroboros.evaluation.dossier import Dossier, Halt
 from ouroboros.evaluation.lab import Job, Lab
 from ouroboros.evaluation.plan import Plan
 from ouroboros.evaluation.suite import TestRun
-from ouroboros.model.evaluation import CheckStatus, Evaluation, EvaluationStatus
+from ouroboros.evaluation.untested import UNKNOWN, of_trees
+from ouroboros.model.evaluation import (
+    CHALLENGE,
+    Assurance,
+    CheckStatus,
+    Evaluation,
+    EvaluationStatus,
+)
 from ouroboros.model.globs import matches
 from ouroboros.model.progress import Progress
 from ouroboros.model.text import safe_line
@@ -24,6 +35,7 @@ from ouroboros.model.text import safe_line
 _CACHES = "__pycache__"
 _BASELINES = 8
 """Finished baseline test runs to remember."""
+_Value = TypeVar("_Value")
 
 
 async def evaluate(
@@ -56,12 +68,13 @@ async def evaluate(
         attempt=plan.attempt,
         checks=tuple(dossier.checks),
         series=tuple(dossier.series),
-        assurance=suite.assurance(plan.config.tests.framework),
+        assurance=_assurance(plan, dossier),
         sandbox=lab.sandbox.level,
         machine=machine,
         started_ns=started,
         wall_ns=time.monotonic_ns() - begun,
         proof=tuple(sorted(dossier.proof)),
+        untested=dossier.untested,
     )
 
 
@@ -71,48 +84,120 @@ async def _carry_out(job: Job, dossier: Dossier) -> None:
     async with job.tree(plan.base_commit) as base, job.tree(plan.candidate_commit) as candidate:
         await asyncio.to_thread(_check_protected, plan, base, candidate)
         await _tests(job, base, candidate, dossier)
-        sides = bench.Sides(baseline=base, candidate=candidate)
-        if not plan.config.benchmarks:
-            return
-        job.report("proof")
-        for name in plan.config.benchmarks:
-            await bench.dry_run(job, sides, name, dossier)
+        if plan.config.benchmarks or plan.config.challenges:
+            await _measure(job, bench.Sides(baseline=base, candidate=candidate), dossier)
+
+
+async def _measure(job: Job, sides: bench.Sides, dossier: Dossier) -> None:
+    """Rehearse, then measure: challenges first, since they also compare."""
+    config = job.plan.config
+    challengers = [Challenger(job, sides, name, dossier) for name in config.challenges]
+    benches = [bench.Bench(job, sides, name, dossier) for name in config.benchmarks]
+    contestants: list[bench.Contestant] = [*challengers, *benches]
+    job.report("proof")
+    try:
+        for contestant in contestants:
+            await contestant.rehearse()
         # One at a time: two evaluations that measure at once measure each other.
         async with job.lab.measuring:
-            await bench.measure(job, sides, dossier)
+            await bench.measure(job, contestants, dossier)
+        for challenger in challengers:
+            await challenger.passed()
+    finally:
+        for challenger in challengers:
+            await challenger.close()
+
+
+def _assurance(plan: Plan, dossier: Dossier) -> Assurance:
+    """How much the checks prove: challenges count where they ran every changed file that ran."""
+    passed = {c.name for c in dossier.checks if c.status is CheckStatus.PASSED}
+    challenges = {f"{CHALLENGE}{name}" for name in plan.config.challenges}
+    ran = dossier.proof and dossier.proof <= dossier.challenged
+    if challenges and challenges <= passed and ran:
+        return Assurance.CHALLENGE
+    return suite.assurance(plan.config.tests.framework)
 
 
 async def _tests(job: Job, base: Path, candidate: Path, dossier: Dossier) -> None:
-    framework = job.plan.config.tests.framework
+    config = job.plan.config
+    framework = config.tests.framework
     baseline = await _baseline(job, base)
     dossier.add(suite.judge_baseline(framework, baseline))
     await bench.check_files(job, base, baseline.records.modules, dossier)
     job.report("tests")
+    roots = config.environment.path
+    if shadows := await asyncio.to_thread(shadow.shadowing, base, candidate, roots):
+        dossier.add(suite.shadowed(shadows))
     run = await suite.run(job, candidate)
     await bench.check_files(job, candidate, run.records.modules, dossier)
     await bench.prove(job, candidate, run.records.modules, dossier)
     dossier.add(suite.judge_candidate(framework, run, baseline))
+    if control.wanted(job):
+        job.report("inverted")
+        learnt = await _control(job, base, baseline)
+        dossier.add(await control.check(job, candidate, learnt))
+    if framework is not Framework.COMMAND:
+        dossier.untested = await _untested(job, base, candidate)
 
 
 async def _baseline(job: Job, base: Path) -> TestRun:
     """Run the baseline's tests, once per commit and configuration."""
     plan, lab = job.plan, job.lab
-    config = plan.config
-    relevant = repr(
-        (plan.base_commit, plan.python, config.tests, config.environment, config.sandbox)
-    )
+    config, key = plan.config, _tests_key(plan)
     async with lab.baselining:
-        known = lab.baselines.get(relevant)
+        known = lab.baselines.get(key)
         if known is not None:
             return known
         job.report("baseline-tests")
         run = await suite.run(job, base)
         # A red baseline may have been the machine's bad minute: it is asked again.
         if suite.judge_baseline(config.tests.framework, run).status is CheckStatus.PASSED:
-            while len(lab.baselines) >= _BASELINES:
-                lab.baselines.pop(next(iter(lab.baselines)))
-            lab.baselines[relevant] = run
+            _remember(lab.baselines, key, run)
         return run
+
+
+async def _control(job: Job, base: Path, baseline: TestRun) -> Control:
+    """Learn from the baseline how its tests end when turned around, once as above."""
+    lab = job.lab
+    key = _tests_key(job.plan) + repr(job.plan.config.governor.protected)
+    async with lab.baselining:
+        known = lab.controls.get(key)
+        if known is not None:
+            return known
+        learnt = await control.learn(job, base, baseline)
+        if not learnt.fault:
+            _remember(lab.controls, key, learnt)
+        return learnt
+
+
+async def _untested(job: Job, base: Path, candidate: Path) -> tuple[str, ...]:
+    """Return which replaced lines no test executes; the baseline is traced once per commit."""
+    plan, lab = job.plan, job.lab
+    key = _tests_key(plan)
+    async with lab.baselining:
+        known = lab.coverages.get(key)
+        if known is None:
+            job.report("coverage")
+            run = await suite.run(job, base, coverage=True)
+            judged = suite.judge_baseline(plan.config.tests.framework, run)
+            known = run.records.coverage if judged.status is CheckStatus.PASSED else ()
+            _remember(lab.coverages, key, known)
+    if not known:
+        return (UNKNOWN,)
+    return await asyncio.to_thread(of_trees, base, candidate, plan.changed, known)
+
+
+def _tests_key(plan: Plan) -> str:
+    """Name what the outcome of the baseline's tests depends on."""
+    config = plan.config
+    relevant = (plan.base_commit, plan.python, config.tests, config.environment, config.sandbox)
+    return repr(relevant)
+
+
+def _remember(cache: dict[str, _Value], key: str, value: _Value) -> None:
+    while len(cache) >= _BASELINES:
+        cache.pop(next(iter(cache)))
+    cache[key] = value
 
 
 def _check_protected(plan: Plan, base: Path, candidate: Path) -> None:

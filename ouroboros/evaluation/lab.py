@@ -15,11 +15,13 @@ import msgspec
 from ouroboros.config import Duration
 from ouroboros.errors import SandboxError
 from ouroboros.evaluation.plan import Plan
+from ouroboros.evaluation.records import Coverage
 from ouroboros.evaluation.trees import Trees
 from ouroboros.model.progress import Progress
 from ouroboros.sandbox import HARNESS, TREE, Command, Ending, Outcome, Sandbox
 
 if TYPE_CHECKING:
+    from ouroboros.evaluation.control import Control
     from ouroboros.evaluation.suite import TestRun
 
 INSIDE = Path(__file__).with_name("inside")
@@ -54,6 +56,9 @@ class Lab:
         self.measuring = asyncio.Lock()
         self.baselining = asyncio.Lock()
         self.baselines: dict[str, TestRun] = {}
+        self.twins: dict[str, bool] = {}
+        self.controls: dict[str, Control] = {}
+        self.coverages: dict[str, tuple[Coverage, ...]] = {}
         self._put_evidence = put_evidence
 
     async def log(self, outcome: Outcome) -> str:
@@ -65,7 +70,11 @@ class Lab:
         ]
         if not parts:
             return ""
-        return await asyncio.to_thread(self._put_evidence, b"\n".join(parts))
+        return await self.keep(b"\n".join(parts))
+
+    async def keep(self, data: bytes) -> str:
+        """Store evidence; returns its hash."""
+        return await asyncio.to_thread(self._put_evidence, data)
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from ouroboros.errors import EvaluationError
+from ouroboros.sandbox import entrust
 
 Export = Callable[[str, Path], None]
 """Writes the files of a commit into a new folder; blocking. `Repository.export` is one."""
@@ -97,6 +98,7 @@ class Trees:
                 shutil.rmtree(old, ignore_errors=True)
         self._folder.mkdir(parents=True, exist_ok=True)
         self._export(commit, fresh)
+        entrust(fresh)
 
     @staticmethod
     def _touch(path: Path) -> bool:

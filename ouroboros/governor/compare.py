@@ -12,10 +12,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ouroboros.config import Benchmark, Governor
+from ouroboros.config import Benchmark, Challenge, Config, Governor
 from ouroboros.errors import MeasurementError
+from ouroboros.governor import challenge
 from ouroboros.governor.eprocess import EProcess, bounds, hodges_lehmann
-from ouroboros.model.evaluation import Pair, Sample, Series, Stage
+from ouroboros.model.evaluation import CHALLENGE, Pair, Sample, Series, Stage
 from ouroboros.model.verdict import Comparison, Outcome
 
 BOUND_ALPHA = 0.05
@@ -38,8 +39,14 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     accept_neutral: bool
 
 
-def rule_for(governor: Governor, benchmark: Benchmark, stage: Stage) -> Rule:  # noqa: ARG001 - stages share one rule today; the signature is the executors' contract
-    """Return the rule of one benchmark at one stage."""
+def measured(config: Config) -> dict[str, Benchmark | Challenge]:
+    """Return what is measured, by the names of its series: challenges first, then benchmarks."""
+    challenges = {f"{CHALLENGE}{name}": spec for name, spec in config.challenges.items()}
+    return {**challenges, **config.benchmarks}
+
+
+def rule_for(governor: Governor, benchmark: Benchmark | Challenge, stage: Stage) -> Rule:  # noqa: ARG001 - stages share one rule today; the signature is the executors' contract
+    """Return the rule of one benchmark or challenge at one stage."""
     own = benchmark.max_degradation
     return Rule(
         margin=governor.max_degradation if own is None else own,
@@ -122,7 +129,7 @@ class Sequential:
         self._rule = rule
         self._cpu = _Paired(rule, rule.margin, objective=True)
         self._wall = _Paired(rule, rule.wall_margin, objective=False)
-        self._memory: list[tuple[int, int]] = []
+        self._pairs: list[Pair] = []
 
     def push(self, pair: Pair) -> None:
         """Take one pair."""
@@ -130,12 +137,12 @@ class Sequential:
             _check(side, sample)
         self._cpu.push(math.log(pair.candidate.cpu_ns / pair.baseline.cpu_ns))
         self._wall.push(math.log(pair.candidate.wall_ns / pair.baseline.wall_ns))
-        self._memory.append((pair.baseline.rss_bytes, pair.candidate.rss_bytes))
+        self._pairs.append(pair)
 
     @property
     def pairs(self) -> int:
         """How many pairs were taken."""
-        return len(self._memory)
+        return len(self._pairs)
 
     @property
     def exhausted(self) -> bool:
@@ -165,11 +172,14 @@ class Sequential:
 
     def comparisons(self, benchmark: str, stage: Stage) -> tuple[Comparison, ...]:
         """Return objective and guards as they stand."""
-        return (
+        common = (
             self.comparison(benchmark, stage),
             self._paired("wall", self._wall, benchmark, stage),
             self._exact(benchmark, stage),
         )
+        if not benchmark.startswith(CHALLENGE):
+            return common
+        return (*common, *challenge.guards(benchmark, stage, self._pairs))
 
     def _paired(self, metric: str, paired: _Paired, benchmark: str, stage: Stage) -> Comparison:
         outcome = paired.settled_outcome() or paired.unsettled_outcome()
@@ -191,9 +201,9 @@ class Sequential:
     def _exact(self, benchmark: str, stage: Stage) -> Comparison:
         change = None
         outcome = Outcome.INCONCLUSIVE
-        if self._memory:
-            base = statistics.median(b for b, _ in self._memory)
-            candidate = statistics.median(c for _, c in self._memory)
+        if self._pairs:
+            base = statistics.median(p.baseline.rss_bytes for p in self._pairs)
+            candidate = statistics.median(p.candidate.rss_bytes for p in self._pairs)
             change = candidate / base - 1
             over = change > self._rule.memory_margin
             outcome = Outcome.REGRESSED if over else Outcome.NEUTRAL
@@ -203,7 +213,7 @@ class Sequential:
             role="guard",
             stage=stage,
             outcome=outcome,
-            pairs=len(self._memory),
+            pairs=self.pairs,
             change=change,
             lower=change,
             upper=change,

@@ -4,6 +4,9 @@ The rule in one breath: a failed check or a proven regression is a no; a gain co
 was proven twice, the second time on fresh pairs; what the evidence leaves open is held for a human
 or, where no gain is in sight, refused; and what the evidence would promote is still held whenever
 policy (mode, marks, size, assurance, sandbox) asks for a person. Nothing is ever averaged.
+
+Where there are challenges, a gain must show in one of them: a benchmark repeats its input, so that
+a cache looks like a gain there. What a benchmark alone shows is then held.
 """
 
 from collections.abc import Sequence
@@ -12,18 +15,22 @@ import msgspec
 
 from ouroboros.config import Config, Mode
 from ouroboros.errors import Misuse
-from ouroboros.governor.compare import Sequential, replay, rule_for
+from ouroboros.governor.challenge import GUARDS
+from ouroboros.governor.compare import Sequential, measured, replay, rule_for
 from ouroboros.model.evaluation import (
+    CHALLENGE,
     Assurance,
     CheckStatus,
+    Containment,
     Evaluation,
     EvaluationStatus,
+    SandboxLevel,
     Stage,
 )
 from ouroboros.model.proposal import FileChange, Mark, Severity
 from ouroboros.model.verdict import Comparison, Decision, Outcome, Reason, Verdict
 
-RULE = "seq-e/1"
+RULE = "seq-e/2"
 """Name of this rule in verdicts. A change of the rule is a new name."""
 
 
@@ -92,7 +99,21 @@ def _verdict(
         rule=RULE,
         policy=evidence.config_hash,
         wants_promotion=wants_promotion,
+        assurance=str(evidence.evaluation.assurance),
+        containment=containment(evidence.evaluation.sandbox),
     )
+
+
+def containment(level: SandboxLevel) -> str:
+    """Return in words what contained a run."""
+    filtered = "calls filtered" if level.seccomp else "calls not filtered"
+    parts = (
+        f"{level.backend} {level.version}".strip(),
+        f"runs as {level.drop}",
+        filtered,
+        f"limits by {level.limits}",
+    )
+    return ", ".join((*parts, "with network") if level.network else parts)
 
 
 def _failed_checks(evaluation: Evaluation) -> tuple[Reason, ...]:
@@ -104,8 +125,9 @@ def _failed_checks(evaluation: Evaluation) -> tuple[Reason, ...]:
 
 def _replays(evidence: Evidence) -> dict[tuple[str, Stage], Sequential]:
     found: dict[tuple[str, Stage], Sequential] = {}
+    specs = measured(evidence.config)
     for series in evidence.evaluation.series:
-        benchmark = evidence.config.benchmarks[series.benchmark]
+        benchmark = specs[series.benchmark]
         rule = rule_for(evidence.config.governor, benchmark, series.stage)
         found[series.benchmark, series.stage] = replay(series, rule)
     return found
@@ -118,7 +140,7 @@ def _on_evidence(
 ) -> tuple[Decision, tuple[Reason, ...]]:
     """Decide by evidence alone, before policy."""
     if not stages:
-        text = "Tests passed, but no benchmark is configured: nothing shows a gain."
+        text = "Tests passed, but nothing was measured: no benchmark or challenge shows a gain."
         return Decision.HOLD, (Reason(code="nothing_measured", text=text),)
     regressed = [c for c in comparisons if c.outcome is Outcome.REGRESSED]
     if regressed:
@@ -146,7 +168,7 @@ def _all_neutral(evidence: Evidence, comparisons: tuple[Comparison, ...]) -> boo
         for c in comparisons
         if c.role == "objective" and c.outcome in {Outcome.NEUTRAL, Outcome.IMPROVED}
     }
-    return proven == set(evidence.config.benchmarks)
+    return proven == set(measured(evidence.config))
 
 
 def _with_guards(
@@ -161,9 +183,10 @@ def _with_guards(
         for c in comparisons
         if c.outcome in {Outcome.IMPROVED, Outcome.NEUTRAL}
     }
-    wanted = {(b, m) for b in evidence.config.benchmarks for m in ("cpu", "wall", "memory")}
+    wanted = {(name, m) for name in measured(evidence.config) for m in _metrics(name)}
     unproven = sorted(wanted - harmless)
-    if not unproven:
+    shown = not gains or _shown_on_fresh_inputs(evidence.config, confirmed)
+    if not unproven and shown:
         return Decision.ACCEPT, gains or (
             Reason(code="neutral", text="Proven not to be worse than the margin."),
         )
@@ -174,7 +197,22 @@ def _with_guards(
         )
         for benchmark, metric in unproven
     )
+    if not shown:
+        text = (
+            "The gain shows only in benchmarks, which repeat their input, and in no challenge: "
+            "it may come from a cache, or from code that no challenge calls."
+        )
+        holds = (*holds, Reason(code="gain_not_in_challenge", text=text))
     return Decision.HOLD, (*gains, *holds)
+
+
+def _metrics(name: str) -> tuple[str, ...]:
+    common = ("cpu", "wall", "memory")
+    return (*common, *GUARDS) if name.startswith(CHALLENGE) else common
+
+
+def _shown_on_fresh_inputs(config: Config, confirmed: list[Comparison]) -> bool:
+    return not config.challenges or any(c.benchmark.startswith(CHALLENGE) for c in confirmed)
 
 
 def _without_gain(
@@ -224,12 +262,7 @@ def _policy_holds(evidence: Evidence) -> tuple[Reason, ...]:
     if len(evidence.files) > governor.max_files or lines > governor.max_lines:
         text = f"The diff touches {len(evidence.files)} files and {lines} lines."
         holds.append(Reason(code="large_diff", text=text))
-    if evaluation.assurance is Assurance.EXIT_CODE:
-        text = "The tests report only an exit code; which tests ran is not known."
-        holds.append(Reason(code="low_assurance", text=text))
-    if evaluation.sandbox.backend == "none":
-        text = "The candidate ran without containment ([sandbox] allow_unconfined)."
-        holds.append(Reason(code="weak_sandbox", text=text))
+    holds += _trust_holds(config, evaluation)
     if governor.mode is Mode.OBSERVE:
         text = "Mode is observe: nothing is ever applied."
         holds.append(Reason(code="mode_observe", text=text))
@@ -237,3 +270,52 @@ def _policy_holds(evidence: Evidence) -> tuple[Reason, ...]:
         text = "Mode is supervised: every promotion needs a human."
         holds.append(Reason(code="mode_supervised", text=text))
     return tuple(holds)
+
+
+_PROVES = {
+    Assurance.EXIT_CODE: "the tests report only an exit code; which tests ran is not known",
+    Assurance.TESTS: "tests passed, which the candidate's own process reported",
+    Assurance.CHALLENGE: "results were compared on fresh inputs",
+}
+_NAMED = 5
+_ASSURANCES = tuple(Assurance)
+_CONTAINMENTS = tuple(Containment)
+
+
+def _trust_holds(config: Config, evaluation: Evaluation) -> list[Reason]:
+    """Return where checks or containment are weaker than policy demands without a human."""
+    holds = []
+    governor, level = config.governor, evaluation.sandbox
+    if _ASSURANCES.index(evaluation.assurance) < _ASSURANCES.index(governor.min_assurance):
+        text = (
+            f"Assurance is {evaluation.assurance} ({_PROVES[evaluation.assurance]}); "
+            f"policy demands {governor.min_assurance}."
+        )
+        holds.append(Reason(code="low_assurance", text=text))
+    if evaluation.untested and evaluation.assurance is not Assurance.CHALLENGE:
+        shown = ", ".join(evaluation.untested[:_NAMED])
+        more = len(evaluation.untested) - _NAMED
+        text = (
+            "No test executes what the candidate replaces, so that passing tests say nothing about "
+            f"it: {shown}" + (f" and {more} more lines." if more > 0 else ".")
+        )
+        holds.append(Reason(code="untested_change", text=text))
+    if _rank(level.backend) < _CONTAINMENTS.index(governor.min_containment):
+        text = (
+            f"The candidate ran with less containment than policy demands "
+            f"({governor.min_containment}): {containment(level)}."
+        )
+        holds.append(Reason(code="weak_sandbox", text=text))
+    if level.backend == Containment.NONE:
+        text = "The candidate ran without containment ([sandbox] allow_unconfined)."
+        holds.append(Reason(code="no_sandbox", text=text))
+    if level.network and level.backend != Containment.NONE:
+        text = "The run could reach the network ([sandbox] network)."
+        holds.append(Reason(code="network", text=text))
+    return holds
+
+
+def _rank(backend: str) -> int:
+    """Return a backend's rank; one that is not known counts as none."""
+    known = [str(c) for c in _CONTAINMENTS]
+    return known.index(backend) if backend in known else 0

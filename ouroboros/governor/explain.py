@@ -1,6 +1,6 @@
 """A verdict in words that an operator reads in seconds. Pure."""
 
-from ouroboros.governor.decide import numbers
+from ouroboros.governor.decide import containment, numbers
 from ouroboros.model.phase import Phase
 from ouroboros.model.snapshot import Explanation
 from ouroboros.model.state import Candidate
@@ -27,10 +27,8 @@ def explain(c: Candidate) -> Explanation:
             f"check {k.name}: {k.status} ({k.code}) {safe_line(k.text, limit=300)}"
             for k in c.evaluation.checks
         ]
-        level = c.evaluation.sandbox
         lines.append(
-            f"assurance: {c.evaluation.assurance}; sandbox: {level.backend} {level.version}, "
-            f"limits by {level.limits}"
+            f"assurance: {c.evaluation.assurance}; sandbox: {containment(c.evaluation.sandbox)}"
         )
     if c.verdict:
         lines += [

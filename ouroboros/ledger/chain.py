@@ -27,6 +27,7 @@ import msgspec
 
 from ouroboros.errors import LedgerCorruptError, LedgerError
 from ouroboros.model.entry import GENESIS, SCHEMA, Entry, Envelope, Head
+from ouroboros.model.text import plain_json
 
 NOTES_KEPT = 100
 """How many notes a report lists; all are counted."""
@@ -94,11 +95,14 @@ _UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 def encode(entry: Entry) -> bytes:
     """Return the bytes of an entry that are stored and hashed.
 
+    Its text is kept to the letter, but what could act on a terminal is written as JSON escapes: an
+    export, or the file itself, can be looked at with any tool.
+
     Raises:
         LedgerError: it holds text that JSON cannot (lone surrogates).
     """
     try:
-        return msgspec.json.encode(entry)
+        return plain_json(msgspec.json.encode(entry))
     except (msgspec.MsgspecError, ValueError) as error:
         raise LedgerError(f"An entry cannot be written: {error}.") from error
 

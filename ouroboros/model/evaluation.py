@@ -131,7 +131,8 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     """All checks and measurements of one candidate against one baseline.
 
     `proof` maps nothing by itself: it is the list of `path:blob` pairs of the changed files that
-    the sandboxed run reported to have loaded; empty when no changed file was loaded.
+    the sandboxed run reported to have loaded; empty when no changed file was loaded. `untested`
+    names replaced lines of the baseline (`path:line`) that its tests do not execute.
     """
 
     status: EvaluationStatus
@@ -147,3 +148,4 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     started_ns: int
     wall_ns: int
     proof: tuple[str, ...] = ()
+    untested: tuple[str, ...] = ()

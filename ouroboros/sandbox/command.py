@@ -47,8 +47,10 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
         python: absolute path of the interpreter whose installation must be visible inside.
         limits: the `[sandbox]` table.
         timeout: wall time; `limits.timeout` applies on top.
-        tree: host folder seen at `TREE`; None for an empty run. It is the working directory.
+        tree: host folder seen at `TREE`; None for an empty run. It is the working directory. For a
+            run to write over its files, it must have been given to `entrust`.
         layers: host folders whose files lie over the tree's, later ones on top; only where `fresh`.
+            Where the engine is root, they are given to the user as whom the run runs.
         fresh: the run's writes to the tree vanish with it. False binds the folder itself, for
             steps that prepare a tree and run no code of it.
         harness: host folder seen read-only at `HARNESS`.

@@ -1,5 +1,7 @@
 """`candidate.*`: what is proposed, how it stands, and the human's answers."""
 
+from msgspec.structs import replace
+
 from ouroboros.engine.api import Submission
 from ouroboros.errors import InvalidParamsError
 from ouroboros.model.evaluation import Evaluation
@@ -58,16 +60,18 @@ async def get(session: Session, request: wire.CandidateGet) -> Candidate:
 
 @handles(wire.CandidateDiff)
 async def diff(session: Session, request: wire.CandidateDiff) -> wire.DiffResult:
-    """Return a page of the diff; pages are cut after the text was made safe."""
+    """Return a page of the diff; pages are cut after the text was made safe, if it is."""
     within("offset", request.offset, 0, 2**53)
     within("limit", request.limit, 1, TEXT)
     candidate = session.engine.candidate(request.id)
-    text = safe_text(await session.engine.diff(request.id))
+    text = await session.engine.diff(request.id)
+    if not request.raw:
+        text = safe_text(text)
     return wire.DiffResult(
         text=text[request.offset : request.offset + request.limit],
         offset=request.offset,
         total=len(text),
-        files=candidate.files,
+        files=tuple(replace(f, path=safe_text(f.path)) for f in candidate.files),
     )
 
 

@@ -1,7 +1,7 @@
 """Notifications as bytes, encoded once for all subscribers.
 
 Only the subscription's name differs between two subscribers of one event, so it stands first and
-everything after it is shared.
+everything after it is shared. Foreign text in it is made safe, as in the results of calls.
 """
 
 from collections import OrderedDict
@@ -10,6 +10,7 @@ import msgspec
 
 from ouroboros.engine.api import LossyEvent
 from ouroboros.model.entry import Stored
+from ouroboros.model.text import safe_json
 from ouroboros.model.topics import topic_of
 from rpc import wire
 
@@ -59,7 +60,7 @@ class Frames:
         else:
             raw = msgspec.Raw(msgspec.json.encode(item.data))
             notification = wire.Notification(subscription="", topic=item.topic, data=raw)
-        params = msgspec.json.encode(notification)
+        params = safe_json(msgspec.json.encode(notification))
         tail = params[len(b'{"subscription":"",') :] + b"}"
         return Frame(topic=notification.topic, tail=tail, item=item)
 

@@ -45,14 +45,24 @@ async def test_a_real_gain_is_screened_and_confirmed(
 ) -> None:
     evaluation = await executor.run(target.candidate(FAST), seen)
     assert evaluation.status is EvaluationStatus.OK, evaluation.cause
-    assert [c.code for c in evaluation.checks] == ["ok", "ok", "ok"]
+    names = ["baseline-tests", "tests", "inverted", "benchmark:total"]
+    assert [(c.name, c.code) for c in evaluation.checks] == [(n, "ok") for n in names]
     assert check(evaluation, "tests").tests_run == 3
     assert [s.stage for s in evaluation.series] == [Stage.SCREEN, Stage.CONFIRM]
     pairs = evaluation.series[0].pairs
     assert all(p.candidate.cpu_ns < p.baseline.cpu_ns for p in pairs)
     assert {p.candidate_first for p in pairs} == {True, False}
     assert seen.stages == [
-        *("prepare", "baseline-tests", "tests", "proof", "screen:total", "confirm:total"),
+        *(
+            "prepare",
+            "baseline-tests",
+            "tests",
+            "inverted",
+            "coverage",
+            "proof",
+            "screen:total",
+            "confirm:total",
+        ),
     ]
     screened = [p for p in seen if p.stage == "screen:total"]
     assert [p.done for p in screened] == list(range(1, len(pairs) + 1))
@@ -205,7 +215,7 @@ async def test_benchmark_that_breaks_only_when_measured(
 ) -> None:
     source = (
         FAST["shop/prices.py"]
-        + "import os\nif 'OUROBOROS_RESULT_FD' not in os.environ: os._exit(9)\n"
+        + "import os, sys\nif not {'pytest', '_ouroboros_report'} & {*sys.modules}: os._exit(9)\n"
     )
     evaluation = await executor.run(target.candidate({"shop/prices.py": source}), seen)
     refused(evaluation, "benchmark_failed")

@@ -62,7 +62,7 @@ EVALUATION = Evaluation(
     checks=(PASSED,),
     series=GAIN,
     assurance=Assurance.TESTS,
-    sandbox=SandboxLevel(backend="bubblewrap", version="0.11", limits="rlimits"),
+    sandbox=SandboxLevel(backend="bwrap", version="0.11", limits="rlimits"),
     machine="m",
     started_ns=1,
     wall_ns=1,

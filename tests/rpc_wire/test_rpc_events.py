@@ -11,6 +11,7 @@ import pytest
 from ouroboros.engine.api import LossyEvent
 from ouroboros.model import events as ev
 from ouroboros.model.progress import Progress
+from ouroboros.model.text import safe_json
 from rpc.limits import Limits
 from rpc.server.frames import Frames, prefix
 
@@ -58,7 +59,9 @@ async def test_the_reply_comes_before_the_first_event(
     assert {e["subscription"] for e in got} == {"s1"}
     assert [e["hash"] for e in got] == [s.hash for s in engine.entries]
     assert got[0]["topic"] == "engine.adopted"
-    assert [json.dumps(e["entry"], separators=(",", ":")).encode() for e in got] == engine.bytes
+    sent = [json.dumps(e["entry"], separators=(",", ":"), ensure_ascii=False) for e in got]
+    assert [text.encode() for text in sent] == [safe_json(data) for data in engine.bytes]
+    assert "Evil \u241b]52" in "".join(sent)
 
 
 async def test_in_a_batch_too(http: aiohttp.ClientSession) -> None:

@@ -101,12 +101,13 @@ def test_a_good_request_with_bytes_in_it(noise: bytes, at: int) -> None:
     check(answer(Quiet(), good[:at] + noise + good[at:]), codes=CODES | {-32603})
 
 
+WAITS = ("timeout_s", "wait_s")
+
+
 def params_of(request: type[wire.Request[Any]]) -> st.SearchStrategy[dict[str, Any]]:
     """Return parameters of the right names, with values that often have the right type."""
     short = st.floats(min_value=-1, max_value=0.01, allow_nan=False)
     fields = {
-        "timeout_s": short,
-        "wait_s": short,
         "id": st.sampled_from(["c1", "c2", "c3", "c4", ""]),
         "cursor": st.sampled_from(["", "c1", "c3", "x"]),
         "phases": st.lists(st.sampled_from(["held", "kept", "x"]), max_size=3),
@@ -121,7 +122,10 @@ def params_of(request: type[wire.Request[Any]]) -> st.SearchStrategy[dict[str, A
     mine = {
         name: fields.get(name, st.text(max_size=10)) | scalars for name in request.__struct_fields__
     }
-    return st.fixed_dictionaries({}, optional=mine)
+    # A wait that is left at its default, or asked to last, would be waited for.
+    waits = {name: short | st.text(max_size=3) | st.none() for name in mine if name in WAITS}
+    rest = {name: values for name, values in mine.items() if name not in WAITS}
+    return st.fixed_dictionaries(waits, optional=rest)
 
 
 calls = st.sampled_from(wire.REQUESTS).flatmap(

@@ -274,6 +274,22 @@ async def test_pages_of_a_diff_make_the_whole_and_are_safe(ask: Any, engine: Any
     assert not set("\x1b\r\u202e") & set(text)
 
 
+async def test_a_diff_is_exact_only_where_that_is_asked_for(ask: Any, engine: Any) -> None:
+    raw = "+x = 1\x0c\x9b\u202e\n"
+
+    async def diff(_: str) -> str:
+        return raw
+
+    engine.diff = diff
+    assert (await ask("candidate.diff", {"id": "c3"}))["result"]["text"] == safe_text(raw)
+    assert (await ask("candidate.diff", {"id": "c3", "raw": True}))["result"]["text"] == raw
+
+
+def test_only_these_methods_give_exact_text() -> None:
+    exact = {r.method for r in wire.REQUESTS if r.exact}
+    assert exact == {"candidate.diff", "config.get", "ledger.get"}
+
+
 async def test_a_long_log_keeps_its_end(ask: Any, engine: Any) -> None:
     async def log(_: str, __: str) -> str:
         return "a" * 300_000 + "the end\x1b"

@@ -34,7 +34,7 @@ from rpc.feed import Lossy, UnknownEvent
 
 NOW = 1_790_000_000_000_000_000
 MINUTE = 60_000_000_000
-SANDBOX = SandboxLevel(backend="bubblewrap", version="0.11.0", limits="cgroup")
+SANDBOX = SandboxLevel(backend="bwrap", version="0.11.0", limits="cgroup")
 
 DIFF = """\
 diff --git a/fastpkg/tokens.py b/fastpkg/tokens.py

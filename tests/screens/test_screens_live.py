@@ -287,9 +287,12 @@ async def test_the_same_view_again_repaints_nothing(
 
 EVIL = (
     "[/red] [@click=app.quit]x[/] [bold] \x1b]52;c;ZXZpbA==\x1b\\ \x1b[2J \x9b31m \x9d52;c;eA==\x9c"
-    " \u202egnp.exe\u2066 a\u200bb \x07\x08\r\x7f"
+    " \u202egnp.exe\u2066 a\u200bb \x07\x08\r\x7f \u061c\u2028\U000e0041\u3164\ufff9"
 )
-RAW = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
+RAW = re.compile(
+    "[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069\u3164\ufff9"
+    "\U000e0000-\U000e0fff]"
+)
 
 
 def evil_engine() -> ScriptedEngine:

@@ -364,7 +364,7 @@ def test_the_overview_shows_evidence_and_frames_the_claim(view: View) -> None:
         "-12.4 % [-14.1, -10.2]",
         "24 pairs, confirm",
         "142 run, 0 failed",
-        "in bubblewrap 0.11.0, cgroup, no network",
+        "assurance tests, in bwrap 0.11.0, cgroup, no network",
         "What codemod says (not verified)",
     ):
         assert fact in text

@@ -39,7 +39,7 @@ from ouroboros.model.state import Candidate
 from ouroboros.proposers import Context
 from ouroboros.vcs.repository import Repository
 
-LEVEL = SandboxLevel(backend="bubblewrap", version="test", limits="rlimits")
+LEVEL = SandboxLevel(backend="bwrap", version="test", limits="rlimits")
 CONFIG = """\
 [governor]
 mode = "{mode}"

@@ -242,6 +242,7 @@ def _wait(settings: Settings, candidate: str, until: tuple[str, ...], timeout: f
     from ouroboros.cli import reach, shown, terminal
     from ouroboros.cli.outcomes import outcome_code
     from ouroboros.model.phase import FINAL, Phase
+    from ouroboros.model.text import safe_line
 
     shown.check_phases(until)
     wanted = until or tuple(p.value for p in (*FINAL, Phase.HELD, Phase.PROMOTED))
@@ -257,9 +258,13 @@ def _wait(settings: Settings, candidate: str, until: tuple[str, ...], timeout: f
         row = shown.candidate_row(found, time.time_ns())
         terminal.table(settings, ("", "", "", "", "", ""), [row])
         for reason in found.reasons:
-            terminal.line(settings, f"  {reason.code}: {reason.text}")
+            text = safe_line(reason.text, limit=_LONGEST_REASON)
+            terminal.line(settings, f"  {reason.code}: {text}")
     return 0 if until else outcome_code(found.phase)
 
+
+_LONGEST_REASON = 1000
+"""Characters; the whole is in `show`."""
 
 _ROUND_S = 30.0
 """Long waits are made of short calls, so that a dead engine is noticed."""

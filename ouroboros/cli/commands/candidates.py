@@ -1,10 +1,12 @@
 """`candidates`, `show`, `explain`, `diff`: looking at candidates."""
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from ouroboros.cli.options import Command, Settings
+from ouroboros.errors import InvalidParamsError
 
 if TYPE_CHECKING:
     from ouroboros.model.state import Candidate
@@ -94,34 +96,44 @@ def explain_command(settings: Settings, candidate: str) -> None:
 @click.command(cls=Command)
 @click.argument("candidate", metavar="ID")
 @click.option("--stat", is_flag=True, help="Only the list of files.")
+@click.option("--raw", is_flag=True, help="The exact text, for 'git apply'; never to a terminal.")
 @click.pass_obj
-def diff_command(settings: Settings, candidate: str, *, stat: bool) -> None:
-    """Print a candidate's diff, coloured on a terminal."""
+def diff_command(settings: Settings, candidate: str, *, stat: bool, raw: bool) -> None:
+    """Print a candidate's diff, coloured on a terminal, with hidden characters made visible."""
     from ouroboros.cli import reach, shown, terminal
 
+    if raw and sys.stdout.isatty():
+        raise InvalidParamsError(
+            "The exact text of a diff may hold characters that steer a terminal.",
+            hint=f"Send it to a file: 'ouroboros diff --raw {candidate} > change.diff'.",
+        )
+
     async def talk(client: "Client") -> "DiffResult":
-        return await _whole_diff(client, candidate)
+        return await _whole_diff(client, candidate, raw=raw)
 
     result = reach.converse(settings, talk)
     if settings.json:
         terminal.data(result)
     elif stat:
         shown.print_diffstat(settings, result.files)
+    elif raw:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(result.text.encode())
     else:
         shown.print_diff(settings, result.text)
 
 
-async def _whole_diff(client: "Client", candidate: str) -> "DiffResult":
+async def _whole_diff(client: "Client", candidate: str, *, raw: bool) -> "DiffResult":
     """Fetch all pages of a diff as one."""
     from msgspec.structs import replace
 
     from ouroboros.cli import reach
     from rpc import wire
 
-    first = await reach.ask(client, wire.CandidateDiff(id=candidate))
+    first = await reach.ask(client, wire.CandidateDiff(id=candidate, raw=raw))
     parts, got = [first.text], len(first.text)
     while got < first.total:
-        page = await reach.ask(client, wire.CandidateDiff(id=candidate, offset=got))
+        page = await reach.ask(client, wire.CandidateDiff(id=candidate, offset=got, raw=raw))
         if not page.text:
             break
         parts.append(page.text)

@@ -121,6 +121,7 @@ def _print_outcome(settings: Settings, result: "RollbackPreview | Version") -> N
     from ouroboros.cli import shown, terminal
     from ouroboros.cli.words import short
     from ouroboros.model.snapshot import RollbackPreview
+    from ouroboros.model.text import safe_line
 
     if settings.json:
         terminal.data(result)
@@ -130,5 +131,6 @@ def _print_outcome(settings: Settings, result: "RollbackPreview | Version") -> N
             terminal.line(settings)
             shown.print_diff(settings, result.diff)
     else:
-        text = f"Rolled back: version {result.number} at {short(result.commit)}: {result.title}."
+        title = safe_line(result.title)
+        text = f"Rolled back: version {result.number} at {short(result.commit)}: {title}."
         terminal.line(settings, text, "good")

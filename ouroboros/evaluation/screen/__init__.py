@@ -108,6 +108,9 @@ def _findings(
         s.path: s.after or b"" for s in sources if languages.is_python(s.path, s.after or b"")
     }
     yield from _guarded("", lambda: identifiers.lookalikes(lines, python_files))
+    contents = {s.path: s.after or s.before or b"" for s in sources}
+    for change in files:
+        yield from paths.data(change, contents.get(change.path, b""), config)
     own = _own(files, tracked, config)
     left = TREES_LIMIT
     for source in sources:
