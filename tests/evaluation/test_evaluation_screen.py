@@ -350,8 +350,8 @@ def test_contents_that_are_as_they_were(before: str | bytes, after: str | bytes)
         "x = a" + ".b" * 60000 + "\n",
         "x = " + "lambda: " * 9000 + "1\n",
         "if a:\n    pass\n" + "elif a:\n    pass\n" * 9000,
-        "x = 1\n" + "#" * (600 * 1024) + "\n",
-        "x = [" + "1," * 450_000 + "]\n",
+        "x = 1\n" + "#" * (300 * 1024) + "\n",
+        "x = [" + "a," * 120_000 + "]\n",
     ],
     ids=["signs", "sum", "attributes", "lambdas", "elif", "large", "nodes"],
 )

@@ -129,6 +129,8 @@ def _as_others_read_it(part: str) -> str:
 def protected(change: FileChange, config: Config) -> Iterator[Finding]:
     """Find files that judge the candidate, and files that decide how it is built."""
     path, folded = change.path, change.path.casefold()
+    if len(path) > _LONGEST:
+        return  # refused for that
     inputs = [c.inputs.partition(":")[0] for c in config.challenges.values()]
     if (
         matches(path, config.governor.protected)
