@@ -278,6 +278,26 @@ BAD = {
     "conftest": ("raise ImportError('gone')", "crash", "gone"),
 }
 
+FORKS = """
+    import os
+    while True:
+        try:
+            os.fork()
+        except OSError:
+            pass
+"""
+
+
+async def test_fork_bombs(executor: LocalExecutor, target: Any, seen: Any) -> None:
+    target.config = target.configured(LIMITED)
+    base = target.commit({"tests/conftest.py": "import shop.prices\n"})
+    evaluation = await executor.run(target.candidate({"shop/prices.py": FORKS}, base=base), seen)
+    assert evaluation.status is EvaluationStatus.FAILED
+    assert evaluation.checks[-1].code in ("processes", "timeout", "cpu"), evaluation.checks[-1]
+    base = target.commit({"shop/prices.py": FORKS})
+    evaluation = await executor.run(target.candidate(GOOD, base=base), seen)
+    broken(evaluation, "baseline", "[sandbox]")
+
 
 @pytest.mark.parametrize("kind", BAD)
 async def test_a_baseline_that_cannot_be_tested_is_an_error(
