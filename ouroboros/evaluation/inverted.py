@@ -115,7 +115,14 @@ def invert(source: bytes, coin: random.Random | None = None) -> Inverted:
         result = _File(text.encode(), tree).write(coin)
         ast.parse(result.source.decode())
         return Inverted(source=result.source.decode().encode(encoding), turned=result.turned)
-    except (SyntaxError, ValueError, LookupError, RecursionError, MemoryError) as error:
+    except (
+        SyntaxError,
+        ValueError,
+        LookupError,
+        RecursionError,
+        MemoryError,
+        SystemError,
+    ) as error:
         raise Refusal(f"{type(error).__name__}: {error}") from error
 
 

@@ -505,3 +505,28 @@ async def test_compiled_files_of_a_commit_are_dropped(
     plan = target.candidate({"shop/prices.py": source} | planted)
     evaluation = await executor.run(plan, seen)
     assert evaluation.status is EvaluationStatus.OK, evaluation.cause
+
+
+async def test_a_cache_of_a_commit_is_not_read(
+    executor: LocalExecutor, target: Any, seen: Any
+) -> None:
+    """Also where the target's own settings ask for the cache."""
+    tests = (
+        FUNCTIONS
+        + """
+    def test_cache(cache):
+        assert cache.get("planted/value", None) is None
+    """
+    )
+    target.config = target.configured(PYTEST.replace('["tests"]', '["--lf", "tests"]'))
+    ini = "[pytest]\naddopts = --strict-config\ncache_dir = .cache\n"
+    base = target.commit({"tests/test_prices.py": tests, "pytest.ini": ini})
+    good = "def total(n): return sum(i * i % 7 for i in range(n))\n"
+    planted = {
+        ".cache/v/planted/value": "1",
+        ".cache/v/cache/lastfailed": '{"tests/test_prices.py::test_small": true}',
+    }
+    evaluation = await executor.run(
+        target.candidate({"shop/prices.py": good} | planted, base=base), seen
+    )
+    assert evaluation.status is EvaluationStatus.OK, evaluation.cause
