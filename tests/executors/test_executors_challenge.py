@@ -335,13 +335,13 @@ HIJACKED = """
     import sys
     main = sys.modules["__main__"]
     if hasattr(main, "Exam"):
-        encode = main.encode
+        row = main.row
         def go(self, content):
             self.results = [None] * len(self.calls)
             return b"g", b""
         def dump(self, content):
-            rows = [((total(*args)), args, kwargs) for args, kwargs in self.calls]
-            return b"d", main.join([encode(row) for row in rows])
+            rows = [row(total(*args), args, kwargs) for args, kwargs in self.calls]
+            return b"d", main.join(rows)
         main.Exam.go = go
         main.Exam.dump = dump
     def total(n):
@@ -478,6 +478,39 @@ async def test_arguments_exceptions_and_iterators_are_compared(
     plan = target.candidate({"shop/sorter.py": SORTER.replace(before, after)}, base=base)
     evaluation = await executor.run(plan, seen)
     assert outcome(evaluation).code == code, evaluation
+
+
+REPORT = """
+    class Row:
+        def __init__(self, key, tags):
+            self.key = key
+            self.tags = set(tags)
+
+    def rows(n):
+        return [Row(i, [f"tag-{i % 7}", f"tag-{i % 11}"]) for i in range(n // 50)]
+"""
+
+
+async def test_objects_and_sets_are_compared_by_what_they_hold(
+    executor: LocalExecutor, target: Any, seen: Any
+) -> None:
+    base = target.commit({"shop/report.py": REPORT})
+    target.config = target.configured(TOML.replace("shop.prices:total", "shop.report:rows"))
+    for before, after, code in (
+        ("self.key = key\n            self.tags", "self.tags", "different_result"),
+        (
+            "self.key = key\n            self.tags = set(tags)",
+            "self.tags = set(tags[::-1])\n            self.key = key",
+            "ok",
+        ),
+        ("i % 11", "i % 12", "different_result"),
+        ("i % 7", "i % 7 if i < 80 else i % 8", "different_result"),
+        ("set(tags)", "frozenset(tags)", "different_result"),
+    ):
+        assert before in REPORT
+        plan = target.candidate({"shop/report.py": REPORT.replace(before, after)}, base=base)
+        evaluation = await executor.run(plan, seen)
+        assert outcome(evaluation).code == code, evaluation
 
 
 ANNOTATED = """
