@@ -247,11 +247,14 @@ class Governor(Section, frozen=True, kw_only=True):
         "bench/**",
         "benchmarks/**",
         "challenges/**",
-        "pytest.ini",
-        "tox.ini",
-        "setup.cfg",
+        "**/pytest.ini",
+        "**/.pytest.ini",
+        "**/pytest.toml",
+        "**/.pytest.toml",
+        "**/tox.ini",
+        "**/setup.cfg",
         "setup.py",
-        "pyproject.toml",
+        "**/pyproject.toml",
         "**/sitecustomize.py",
         "**/usercustomize.py",
         "**/*.pth",
@@ -539,6 +542,8 @@ def _check_commands(config: Config, text: str, origin: str) -> None:
         raise _error('framework = "command" needs a command', "tests.framework", text, origin)
     if config.tests.junit and config.tests.framework is not Framework.COMMAND:
         raise _error('junit belongs to framework = "command"', "tests.junit", text, origin)
+    if config.tests.junit.startswith("/") or ".." in config.tests.junit.split("/"):
+        raise _error("junit is a path inside of the tree", "tests.junit", text, origin)
     for name, benchmark in config.benchmarks.items():
         _check_measured("benchmarks", name, benchmark.max_degradation, text, origin)
         if not benchmark.command:

@@ -13,8 +13,9 @@ from typing import TypeVar
 
 from ouroboros.config import Framework
 from ouroboros.errors import EvaluationError, OuroborosError
-from ouroboros.evaluation import bench, suite
+from ouroboros.evaluation import bench, control, shadow, suite
 from ouroboros.evaluation.challenge.contestant import Challenger
+from ouroboros.evaluation.control import Control
 from ouroboros.evaluation.dossier import Dossier, Halt
 from ouroboros.evaluation.lab import Job, Lab
 from ouroboros.evaluation.plan import Plan
@@ -118,15 +119,23 @@ def _assurance(plan: Plan, dossier: Dossier) -> Assurance:
 
 
 async def _tests(job: Job, base: Path, candidate: Path, dossier: Dossier) -> None:
-    framework = job.plan.config.tests.framework
+    config = job.plan.config
+    framework = config.tests.framework
     baseline = await _baseline(job, base)
     dossier.add(suite.judge_baseline(framework, baseline))
     await bench.check_files(job, base, baseline.records.modules, dossier)
     job.report("tests")
+    roots = config.environment.path
+    if shadows := await asyncio.to_thread(shadow.shadowing, base, candidate, roots):
+        dossier.add(suite.shadowed(shadows))
     run = await suite.run(job, candidate)
     await bench.check_files(job, candidate, run.records.modules, dossier)
     await bench.prove(job, candidate, run.records.modules, dossier)
     dossier.add(suite.judge_candidate(framework, run, baseline))
+    if control.wanted(job):
+        job.report("inverted")
+        learnt = await _control(job, base, baseline)
+        dossier.add(await control.check(job, candidate, learnt))
     if framework is not Framework.COMMAND:
         dossier.untested = await _untested(job, base, candidate)
 
@@ -145,6 +154,20 @@ async def _baseline(job: Job, base: Path) -> TestRun:
         if suite.judge_baseline(config.tests.framework, run).status is CheckStatus.PASSED:
             _remember(lab.baselines, key, run)
         return run
+
+
+async def _control(job: Job, base: Path, baseline: TestRun) -> Control:
+    """Learn from the baseline how its tests end when turned around, once as above."""
+    lab = job.lab
+    key = _tests_key(job.plan) + repr(job.plan.config.governor.protected)
+    async with lab.baselining:
+        known = lab.controls.get(key)
+        if known is not None:
+            return known
+        learnt = await control.learn(job, base, baseline)
+        if not learnt.fault:
+            _remember(lab.controls, key, learnt)
+        return learnt
 
 
 async def _untested(job: Job, base: Path, candidate: Path) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from ouroboros.model.progress import Progress
 from ouroboros.sandbox import HARNESS, TREE, Command, Ending, Outcome, Sandbox
 
 if TYPE_CHECKING:
+    from ouroboros.evaluation.control import Control
     from ouroboros.evaluation.suite import TestRun
 
 INSIDE = Path(__file__).with_name("inside")
@@ -56,6 +57,7 @@ class Lab:
         self.baselining = asyncio.Lock()
         self.baselines: dict[str, TestRun] = {}
         self.twins: dict[str, bool] = {}
+        self.controls: dict[str, Control] = {}
         self.coverages: dict[str, tuple[Coverage, ...]] = {}
         self._put_evidence = put_evidence
 

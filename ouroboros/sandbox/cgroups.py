@@ -62,6 +62,12 @@ class Group:
                 return int((folder / "cpuacct.usage").read_text())
         return 1000 * self._count(("cpu.stat",), "usage_usec")
 
+    @property
+    def counter(self) -> str:
+        """The file that counts the group's CPU time; empty where nobody does."""
+        files = [f / name for f in self._folders for name in ("cpuacct.usage", "cpu.stat")]
+        return next((str(file) for file in files if file.exists()), "")
+
     def meter(self) -> GroupMeter:
         """Open the group's CPU clock.
 
@@ -69,6 +75,14 @@ class Group:
             OSError: nobody counts CPU time here.
         """
         return GroupMeter(self._folders)
+
+    def vanished(self) -> str:
+        """The part of the group that somebody has removed, and its limits with it; else empty."""
+        return next((str(folder) for folder in self._folders if not folder.exists()), "")
+
+    def left(self) -> list[str]:
+        """What is still there, in words."""
+        return [f"control group {folder}" for folder in self._folders if folder.exists()]
 
     def remove(self) -> bool:
         """Remove the group if it is empty; whether it is gone."""
@@ -80,8 +94,7 @@ class Group:
     def clear(self) -> None:
         """Kill what is left in the group, and remove it. Blocking.
 
-        Only needed where a run did not end in order; what then still does not go is swept when
-        the next engine starts.
+        Only needed where a run did not end in order; `left` tells what still does not go.
         """
         until = time.monotonic() + _CLEAR_SECONDS
         while not self.remove() and time.monotonic() < until:

@@ -15,14 +15,16 @@ memory come from `wait4`. Nothing that runs inside the sandbox has a say in them
 this process also inherits bubblewrap's inner process 1, and with it the rusage of whatever the
 run left behind.
 
-It is run as `python -I -S launcher.py FD` and uses the standard library only. It speaks JSON
-lines over the socket FD: `run` (with file descriptors attached), `kill`; each run is answered
-exactly once. It knows no policy: argv, environment and limits are the engine's business.
+It is run as `python -I -S launcher.py FD SCRATCH` and uses the standard library only. It speaks
+JSON lines over the socket FD: `run` (with file descriptors attached), `kill`; each run is answered
+exactly once. It knows no policy: argv, environment and limits are the engine's business. When the
+engine is gone, it removes the runs' control groups and the folder SCRATCH on its behalf.
 """
-# ruff: noqa: PTH123, PTH208 - plain strings: pathlib would double the start-up time
+# ruff: noqa: PTH100, PTH106, PTH118, PTH120, PTH123, PTH208 - plain strings: pathlib would double the start-up time
 
 import contextlib
 import ctypes
+import functools
 import json
 import os
 import resource
@@ -31,7 +33,14 @@ import signal
 import socket
 import sys
 import time
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING or __package__:
+    from ouroboros.sandbox import removal, watching
+else:  # run as a program, which no package is in sight of
+    sys.path.append(os.path.dirname(os.path.abspath(__file__)))
+    import removal
+    import watching
 
 RUN_MARK = "OUROBOROS_RUN"
 """In each run's environment, outside of the sandbox: whose process is this?"""
@@ -41,7 +50,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 _STATUS_FD = 4
 _ERROR_FD = 5
 _SPARE_FDS = 16
-_WATCH_SECONDS = 0.02
+_STRAY_SECONDS = 0.02
 _MOST_FDS = 16
 _LINUX = sys.platform.startswith("linux")
 _LIMITS = {
@@ -50,6 +59,9 @@ _LIMITS = {
     "fsize": resource.RLIMIT_FSIZE,
     "nofile": resource.RLIMIT_NOFILE,
     "address": resource.RLIMIT_AS,
+    "nproc": resource.RLIMIT_NPROC,
+    "nice": getattr(resource, "RLIMIT_NICE", -1),
+    "rtprio": getattr(resource, "RLIMIT_RTPRIO", -1),
 }
 _libc = ctypes.CDLL(None, use_errno=True) if _LINUX else None
 
@@ -71,7 +83,8 @@ class Run:
         self.mark = f"{RUN_MARK}={request['mark']}"
         self.status_pipe = status
         self.error_pipe = error
-        self.watch: dict[str, Any] | None = request.get("watch")
+        self.watch = watching.Watch(request["watch"]) if request.get("watch") else None
+        self.warded = request.get("landlock") is not None
         self.deadline = 0
         self.started = 0
         self.ended = 0
@@ -93,6 +106,11 @@ def start(request: dict[str, Any], fds: list[int]) -> Run:
     Raises:
         OSError: no descriptor or no process was to be had.
     """
+    warded = request.get("landlock") is not None
+    if warded:
+        _warden()  # loaded here once, not in every child
+        # It waits for this signal: one that comes early must not meet our own handler.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     status_r, status_w = os.pipe() if request["confined"] else (-1, -1)
     error_r, error_w = os.pipe()
     begun = time.monotonic_ns()
@@ -105,6 +123,8 @@ def start(request: dict[str, Any], fds: list[int]) -> Run:
         _close(error_r)
         raise
     finally:
+        if warded:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         _close(status_w)
         _close(error_w)
     run = Run(request, pid, status_r, error_r)
@@ -119,25 +139,47 @@ def _become(request: dict[str, Any], fds: list[int], status: int, error: int) ->
         os.setsid()
         if _libc is not None:
             _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        for path in request.get("cgroups", ()):
-            with open(path, "wb", buffering=0) as procs:
-                procs.write(b"0")
         _arrange(request["targets"], fds, status, error)
-        for name, value in request["limits"].items():
-            hard = resource.getrlimit(_LIMITS[name])[1]
-            capped = value if hard == resource.RLIM_INFINITY else min(value, hard)
-            resource.setrlimit(_LIMITS[name], (capped, capped))
-        for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_DFL)
-        os.umask(0o022)
-        os.chdir(request.get("cwd") or "/")
         marked = {**request["env"], RUN_MARK: request["mark"]}
+        if request.get("landlock") is not None:
+            warden = _warden()
+            warden.keep(request["landlock"], request["argv"], marked, lambda: _prepare(request))
+        _prepare(request)
         os.execve(request["argv"][0], request["argv"], marked)  # noqa: S606 - no shell wanted
     except BaseException as problem:  # noqa: BLE001 - a forked child must never return
         try:
             os.write(_ERROR_FD, f"{type(problem).__name__}: {problem}".encode())
         finally:
             os._exit(127)
+
+
+def _prepare(request: dict[str, Any]) -> None:
+    """In the process that becomes the command: control groups, limits, signals, folder."""
+    for path in request.get("cgroups", ()):
+        with open(path, "wb", buffering=0) as procs:
+            procs.write(b"0")
+    for name, value in request["limits"].items():
+        hard = resource.getrlimit(_LIMITS[name])[1]
+        capped = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(_LIMITS[name], (capped, capped))
+    for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    os.umask(0o022)
+    os.chdir(request.get("cwd") or "/")
+
+
+@functools.cache
+def _warden() -> Any:
+    """The program of the Landlock rung, which lies beside this one."""
+    from importlib.util import module_from_spec, spec_from_file_location
+
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "warden.py")
+    spec = spec_from_file_location("warden", path)
+    if spec is None or spec.loader is None:
+        raise FileNotFoundError(path)
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def _arrange(targets: list[int], fds: list[int], status: int, error: int) -> None:
@@ -172,7 +214,10 @@ def stop(run: Run, end: str) -> None:
     if run.inner:
         _hurry(run.inner)
         _kill(run.inner)
-    if not run.reaped:
+    if run.warded and not run.reaped:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(run.pid, signal.SIGTERM)  # it ends the run's processes, and then itself
+    elif not run.reaped:
         _kill_group(run.pid)
 
 
@@ -228,7 +273,7 @@ def _strays(run: Run, others: list[Run]) -> bool:
     known = {r.pid for r in others if not r.reaped} | {r.inner for r in others}
     alone = others == [run]
     left = False
-    for pid in _children(os.getpid()):
+    for pid in watching.children(os.getpid()):
         if pid in known or not (alone or _belongs(pid, run)):
             continue
         _kill(pid)
@@ -281,73 +326,17 @@ def answer(run: Run) -> dict[str, Any]:
     }
 
 
-# --- watching where there are no control groups -------------------------------------------------
+# --- watching -----------------------------------------------------------------------------------
 
 
-def check(run: Run) -> None:
-    """Kill a run that is over its memory or its number of processes."""
-    if run.watch is None or run.reaped:
+def check(run: Run, now: int) -> None:
+    """Kill a run that has crossed one of the limits that we watch."""
+    if run.watch is None or run.reaped or now < run.watch.due:
         return
-    pids = _descendants(run.pid, run.watch["processes"])
-    if len(pids) > run.watch["processes"]:
-        stop(run, "processes")
-        return
-    limit = run.watch["memory"]
-    files = _written(pids, run.watch["mounts"])
-    if sum(map(_resident, pids)) + files > limit and sum(map(_proportional, pids)) + files > limit:
-        stop(run, "memory")
-
-
-def _children(pid: int) -> list[int]:
-    found: list[int] = []
-    try:
-        for task in os.listdir(f"/proc/{pid}/task"):
-            with open(f"/proc/{pid}/task/{task}/children", "rb") as children:
-                found += map(int, children.read().split())
-    except OSError:
-        pass  # it ended while we looked
-    return found
-
-
-def _descendants(pid: int, most: int) -> list[int]:
-    """The process tree; given up beyond `most`, since a fork bomb outruns who counts it."""
-    found: list[int] = []
-    waiting = [pid]
-    while waiting and len(found) <= most:
-        found.append(waiting.pop())
-        waiting += _children(found[-1])
-    return found
-
-
-def _resident(pid: int) -> int:
-    try:
-        with open(f"/proc/{pid}/statm", "rb") as statm:
-            return int(statm.read().split()[1]) * resource.getpagesize()
-    except (OSError, IndexError):
-        return 0
-
-
-def _proportional(pid: int) -> int:
-    """Memory with shared pages divided among those who share them; exact, and slow to read."""
-    try:
-        with open(f"/proc/{pid}/smaps_rollup", "rb") as smaps:
-            for line in smaps:
-                if line.startswith(b"Pss:"):
-                    return int(line.split()[1]) * 1024
-    except (OSError, IndexError):
-        pass  # ended, or not readable: the resident size has to do
-    return _resident(pid)
-
-
-def _written(pids: list[int], mounts: list[str]) -> int:
-    """Bytes in the run's private in-memory file systems, seen through one of its processes."""
-    for pid in reversed(pids):
-        try:
-            stats = [os.statvfs(f"/proc/{pid}/root{mount}") for mount in mounts]
-        except OSError:
-            continue
-        return sum((s.f_blocks - s.f_bfree) * s.f_frsize for s in stats)
-    return 0
+    if not run.inner:
+        _read_status(run)
+    if end := run.watch.look(run.pid, run.inner, now):
+        stop(run, end)
 
 
 # --- small things -------------------------------------------------------------------------------
@@ -410,6 +399,7 @@ class Desk:
         self.runs: list[Run] = []
         self.text = b""
         self.fds: list[int] = []
+        self.groups: set[tuple[str, str]] = set()
         self.wake, wake_w = os.pipe()
         os.set_blocking(wake_w, False)
         signal.set_wakeup_fd(wake_w, warn_on_full_buffer=False)
@@ -419,13 +409,14 @@ class Desk:
         self.poll.register(self.wake, select.POLLIN)
 
     def serve(self) -> None:
-        """Work until the engine is gone; then end everything."""
+        """Work until the engine is gone; then end everything, and remove what it had."""
         while True:
             for fd, _ in self.poll.poll(self._patience()):
                 if fd == self.wake:
                     _drain(self.wake)
                 elif not self._receive():
                     self.end()
+                    self._remove(sys.argv[2])
                     return
             self._advance()
 
@@ -438,18 +429,30 @@ class Desk:
             self.runs = [run for run in self.runs if not collect(run, self.runs)]
             time.sleep(0.005)
 
+    def _remove(self, scratch: str) -> None:
+        """Do what the engine cannot any more; what fails here is done by the next engine."""
+        for parent, prefix in self.groups:
+            with contextlib.suppress(OSError):
+                for name in os.listdir(parent):
+                    if name.startswith(prefix):
+                        os.rmdir(f"{parent}/{name}")
+        with contextlib.suppress(OSError):
+            removal.remove(scratch)
+
     def _patience(self) -> float | None:
         now = time.monotonic_ns()
-        due = [max(0, run.deadline - now) / 1e6 for run in self.runs if not run.reaped]
-        if any(run.reaped or run.watch for run in self.runs):
-            due.append(_WATCH_SECONDS * 1000)
+        living = [run for run in self.runs if not run.reaped]
+        due = [max(0, run.deadline - now) / 1e6 for run in living]
+        due += [max(0, run.watch.due - now) / 1e6 for run in living if run.watch]
+        if len(living) < len(self.runs):
+            due.append(_STRAY_SECONDS * 1000)
         # Rounded up: poll truncates to milliseconds, and would spin through the last one.
         return min(due) + 1 if due else None
 
     def _advance(self) -> None:
         now = time.monotonic_ns()
         for run in list(self.runs):
-            check(run)
+            check(run, now)
             if now >= run.deadline and not run.reaped:
                 stop(run, "timeout")
             if collect(run, self.runs):
@@ -482,6 +485,9 @@ class Desk:
                 stop(run, request["end"])
 
     def _start(self, request: dict[str, Any], fds: list[int]) -> None:
+        for procs in request["cgroups"]:
+            parent, name, _ = procs.rsplit("/", 2)
+            self.groups.add((parent, name.rpartition("-")[0]))  # the same for all runs
         try:
             self.runs.append(start(request, fds))
         except OSError as problem:

@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from ouroboros.errors import SandboxError
+from ouroboros.sandbox.landlock import Order
 from ouroboros.sandbox.strays import end_strays, marked
 
 _PROGRAM = Path(__file__).with_name("launcher.py")
@@ -28,8 +29,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     `mark` stands in the run's environment, to find its processes by. `targets` are the descriptor
     numbers inside for the descriptors that travel along. `confined` says that argv is bubblewrap,
-    which then reports on descriptor 4 and reads its filter of system calls from 6. `watch` asks the
-    launcher to enforce memory and processes itself.
+    which then reports on descriptor 4 and reads its filter of system calls from 7. `watch` are the
+    limits that the launcher enforces itself. `landlock` has a warden start argv confined so;
+    `confined` is then said too, since the warden reports as bubblewrap does.
     """
 
     id: int
@@ -43,15 +45,32 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     timeout_ns: int
     confined: bool
     watch: "Watch | None" = None
+    landlock: Order | None = None
     op: str = "run"
 
 
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits for the launcher's watchdog, and the in-memory mounts that count as memory."""
+    """Limits for the launcher's watchdog.
 
-    memory: int
-    processes: int
-    mounts: list[str]
+    Attributes:
+        cpu_ns: CPU time of the whole run.
+        counter: the control group's file that counts it; empty to add up processes.
+        memory: bytes; 0 where the kernel limits memory and processes.
+        processes: how many.
+        tree: bytes that may be written to the tree.
+        mounts: where the tree lies in memory, as seen inside.
+        folder: where the tree is a copy on the disk, instead.
+        before: bytes that the copy took at first.
+    """
+
+    cpu_ns: int
+    counter: str = ""
+    memory: int = 0
+    processes: int = 0
+    tree: int = 0
+    mounts: list[str] = []
+    folder: str = ""
+    before: int = 0
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,8 +89,13 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 class Link:
     """A running launcher. Belongs to the event loop's thread."""
 
-    def __init__(self) -> None:
-        """Start nothing yet: the first request does."""
+    def __init__(self, scratch: Path) -> None:
+        """Start nothing yet: the first request does.
+
+        Args:
+            scratch: the folder that the launcher removes when we are gone.
+        """
+        self._scratch = scratch
         self._ids = itertools.count(1)
         self._name = f"{os.getpid()}-{uuid.uuid4().hex}-"
         self._waiting: dict[int, asyncio.Future[Reply]] = {}
@@ -143,7 +167,7 @@ class Link:
             try:
                 # -I -S: no site, no user packages, no environment: nothing foreign, and fast.
                 self._process = subprocess.Popen(
-                    [sys.executable, "-I", "-S", str(_PROGRAM), str(fd)],
+                    [sys.executable, "-I", "-S", str(_PROGRAM), str(fd), str(self._scratch)],
                     pass_fds=(fd,),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,

@@ -14,7 +14,7 @@ import msgspec
 
 from ouroboros.errors import ConfigError
 
-_LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
+LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _COPIED = ("ld.so.cache", "localtime", "mime.types", "services", "protocols")
 _ETC = {
     "passwd": "sandbox:x:65534:65534:sandbox:/tmp:/bin/sh\n",
@@ -43,7 +43,7 @@ def write_etc(folder: Path) -> None:
 def system_arguments(etc: Path) -> list[str]:
     """Bubblewrap's arguments for `/usr`, its links and `/etc`."""
     args = ["--ro-bind", "/usr", "/usr"]
-    for name in _LINKS:
+    for name in LINKS:
         path = Path("/", name)
         if path.is_symlink():
             args += ["--symlink", str(path.readlink()), str(path)]
@@ -61,8 +61,7 @@ _KERNEL = ("sys", "sysrq-trigger", "irq", "bus", "fs")
 def kernel_arguments() -> list[str]:
     """Bubblewrap's arguments that close the kernel's settings to runs of an engine that is root.
 
-    Such a run has no capability, but on the host its user is root, and the files under `/proc/sys`
-    ask for no more than that before they are written.
+    They ask for root, who a run is not any more; this is a second wall.
     """
     if os.geteuid() != 0:
         return []

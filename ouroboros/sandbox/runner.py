@@ -10,6 +10,7 @@ space and process rlimits inside plus a watchdog in the launcher. `level.limits`
 """
 
 import asyncio
+import contextlib
 import os
 import shutil
 import sys
@@ -19,25 +20,32 @@ from pathlib import Path
 from typing import NamedTuple
 
 import psutil
+from msgspec.structs import replace
 
 from ouroboros.config import Sandbox as Limits
-from ouroboros.errors import Misuse, SandboxError, SandboxUnavailableError
+from ouroboros.errors import Misuse, SandboxError
 from ouroboros.model.evaluation import Sample, SandboxLevel
 from ouroboros.model.text import safe_text
-from ouroboros.sandbox import bwrap, drop
+from ouroboros.sandbox import bwrap, drop, landlock
 from ouroboros.sandbox.capture import Capture
 from ouroboros.sandbox.cgroups import Group, Groups
 from ouroboros.sandbox.command import HARNESS, RESULT_FD, TREE, Command, Ending, Outcome
+from ouroboros.sandbox.ladder import Rung, choose
 from ouroboros.sandbox.link import Link, Reply, Request, Watch
 from ouroboros.sandbox.meter import Meter, ProcessMeter
+from ouroboros.sandbox.removal import remove
 from ouroboros.sandbox.root import interpreter, write_etc
 from ouroboros.sandbox.strays import end_strays
+from ouroboros.sandbox.traces import Traces
+from ouroboros.sandbox.watching import sizes
 
 _SCRATCH = "ouroboros-sandbox-"
 _RESULT_CAP = 32 << 20
 _PIPE_PATIENCE = 2.0
 _SIGNAL_BASE = 128
 _OPEN_FILES = 4096
+_CPU_SLACK = 2
+"""Seconds of CPU time that one process has more than the run: its end is then ours to name."""
 _ADDRESS_SLACK = 512 << 20
 _NOT_FOUND = "bwrap: execvp "
 _SHELL_NOT_FOUND = 127
@@ -47,6 +55,8 @@ _ENDS = {
     "memory": Ending.MEMORY,
     "processes": Ending.PROCESSES,
     "output": Ending.OUTPUT,
+    "cpu": Ending.CPU,
+    "tree": Ending.TREE,
 }
 
 
@@ -56,23 +66,25 @@ class Sandbox:
     def __init__(
         self,
         scratch: Path,
-        binary: bwrap.Bubblewrap | None,
+        binary: Rung,
         groups: Groups | None,
     ) -> None:
         """Use `open` instead, which finds out what works here.
 
         Args:
             scratch: a private folder, removed on `close`.
-            binary: a bubblewrap that works, or None for runs without containment.
+            binary: a bubblewrap or Landlock that works, or None for runs without containment.
             groups: where control groups can be made, or None.
         """
         self.level = _level(binary, groups)
         self._scratch = scratch
-        self._binary = binary
+        self._binary = binary if isinstance(binary, bwrap.Bubblewrap) else None
+        self._landlock = binary if isinstance(binary, landlock.Landlock) else None
         self._groups = groups
-        self._link = Link()
+        self._link = Link(scratch)
         self._closed = False
-        self._drop = binary is not None and binary.step is not None
+        self._left: list[Traces] = []
+        self._drop = self._binary is not None and self._binary.step is not None
         self._readable: set[tuple[Path, ...]] = set()
 
     @classmethod
@@ -80,8 +92,8 @@ class Sandbox:
         """Try what this machine offers and return a sandbox that works.
 
         Args:
-            limits: the `[sandbox]` table; only `allow_unconfined` matters here, since each command
-                brings its own limits.
+            limits: the `[sandbox]` table; only `allow_landlock` and `allow_unconfined` matter here,
+                since each command brings its own limits.
             scratch: where to keep private files; None for the system's temporary folder.
 
         Raises:
@@ -96,10 +108,14 @@ class Sandbox:
         return cls(folder, binary, groups)
 
     async def close(self) -> None:
-        """End every run; no process and no file is left. May be called twice."""
+        """End every run; no process and no file is left. May be called twice.
+
+        Raises:
+            OSError: a file cannot be removed.
+        """
         self._closed = True
         await self._link.close()
-        await asyncio.to_thread(shutil.rmtree, self._scratch, ignore_errors=True)
+        await asyncio.to_thread(remove, str(self._scratch))
 
     async def run(
         self, command: Command, *, on_start: Callable[[Meter], None] | None = None
@@ -117,13 +133,28 @@ class Sandbox:
         if self._closed:
             raise Misuse("Sandbox.run after close.")
         number = self._link.number()
+        traces = Traces(self._link.mark(number))
         try:
-            outcome = await self._carry_out(number, command, on_start)
+            await self._remove_left()
+            outcome = await self._carry_out(number, command, on_start, traces)
         except (OSError, SandboxError) as error:
-            return Outcome(ending=Ending.FAULT, sample=_NOTHING, text=str(error))
-        if self._drop and not outcome.ok:
+            outcome = _fault(str(error))
+        finally:
+            left = await traces.remove()
+            if left:
+                self._left.append(traces)  # also a cancelled run's, which has no answer
+        if left:
+            return _fault(f"The run has ended, but this of it is still there: {left}.")
+        if self._drop and outcome.ending is Ending.EXITED and not outcome.ok:
             await self._check_readable(command)
         return outcome
+
+    async def _remove_left(self) -> None:
+        """Try again what earlier runs left behind; nothing runs beside it."""
+        for traces in list(self._left):
+            if left := await traces.remove():
+                raise SandboxError(f"An earlier run has ended, but left this behind: {left}.")
+            self._left.remove(traces)
 
     async def _check_readable(self, command: Command) -> None:
         """Find out whether a run failed for being nobody; asked only then, and once."""
@@ -136,34 +167,31 @@ class Sandbox:
         self._readable.add((python, *shown))
 
     async def _carry_out(
-        self, number: int, command: Command, on_start: Callable[[Meter], None] | None
+        self,
+        number: int,
+        command: Command,
+        on_start: Callable[[Meter], None] | None,
+        traces: Traces,
     ) -> Outcome:
-        group: Group | None = None
-        place: Path | None = None
         meter: Meter | None = None
         pipes: list[Capture] = []
         opened = [_input(command.stdin)]
         ready, says_ready = os.pipe()
         try:
-            if self._drop:
-                await asyncio.to_thread(_entrust_layers, command.layers)
-            place = await self._place(number, command)
-            if self._groups is not None:
-                group = self._groups.create(
-                    self._link.mark(number),
-                    memory=command.limits.memory,
-                    processes=command.limits.processes,
-                )
+            await self._prepare(number, command, traces)
             if on_start is not None:
+                group = traces.group
                 meter = group.meter() if group else ProcessMeter(lambda: self._link.roots(number))
                 on_start(meter)
-            pipes = self._pipes(number, command)
+            self._open_pipes(number, command, pipes)
             fds = self._descriptors(command, pipes, opened, says_ready)
-            request = self._request(number, command, place, group, list(fds))
+            watch = await asyncio.to_thread(self._watch, command, traces)
+            request = self._request(number, command, traces, watch, list(fds))
             reply = await self._link_run(request, list(fds.values()), pipes)
             kept = [await pipe.finish(_PIPE_PATIENCE) for pipe in pipes]
+            await self._bring_back(command, traces.place)
             stood = not self._drop or _said(ready) == drop.READY
-            return self._outcome(command, reply, group, pipes, kept, stood=stood)
+            return self._outcome(command, reply, traces.group, pipes, kept, stood=stood)
         finally:
             for fd in (*opened, ready, says_ready):
                 os.close(fd)
@@ -171,10 +199,20 @@ class Sandbox:
                 meter.close()
             for pipe in pipes:
                 pipe.close()
-            if group is not None and not group.remove():
-                await asyncio.to_thread(group.clear)
-            if place is not None:
-                await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
+
+    async def _prepare(self, number: int, command: Command, traces: Traces) -> None:
+        if self._drop:
+            await asyncio.to_thread(_entrust_layers, command.layers)
+        await self._make_place(number, command, traces)
+        if self._groups is not None:
+            traces.group = self._groups.create(
+                traces.mark, memory=command.limits.memory, processes=command.limits.processes
+            )
+
+    async def _bring_back(self, command: Command, place: Path | None) -> None:
+        """Under Landlock a step whose writes stay has a copy too: the tree is not the run's."""
+        if self._landlock is not None and not command.fresh and place and command.tree:
+            await asyncio.to_thread(landlock.bring_back, place / "tree", command.tree)
 
     def _descriptors(
         self, command: Command, pipes: list[Capture], opened: list[int], says_ready: int
@@ -197,26 +235,29 @@ class Sandbox:
             asyncio.get_running_loop().call_soon(pipe.sent)
         return await running
 
-    def _pipes(self, number: int, command: Command) -> list[Capture]:
+    def _open_pipes(self, number: int, command: Command, pipes: list[Capture]) -> None:
         def flooded() -> None:
             self._link.kill(number, "output")
 
-        keep = max(1, command.limits.output // 2)
-        pipes = [Capture(keep=keep, head=False, flood=flooded) for _ in range(2)]
-        if command.result and command.channel < 0:
-            pipes.append(Capture(keep=_RESULT_CAP, head=True, flood=flooded))
-        for pipe in pipes if self._drop else []:
-            drop.lend(pipe.write)
-        return pipes
+        def add(keep: int, *, head: bool) -> None:
+            pipes.append(Capture(keep=keep, head=head, flood=flooded))
+            if self._drop:
+                drop.lend(pipes[-1].write)
 
-    async def _place(self, number: int, command: Command) -> Path | None:
+        for _ in ("stdout", "stderr"):
+            add(max(1, command.limits.output // 2), head=False)
+        if command.result and command.channel < 0:
+            add(_RESULT_CAP, head=True)
+
+    async def _make_place(self, number: int, command: Command, traces: Traces) -> None:
         """Make a folder for this run where no overlay and no tmpfs keeps its writes apart."""
         confined = self._binary is not None
         overlay = self._binary is not None and self._binary.overlay
-        copied = command.tree is not None and command.fresh and not overlay
+        fresh = command.fresh or self._landlock is not None
+        copied = command.tree is not None and fresh and not overlay
         if confined and not copied:
-            return None
-        place = self._scratch / f"run-{number:08d}"  # equally long for all runs
+            return
+        traces.place = place = self._scratch / f"run-{number:08d}"  # equally long for all runs
         await asyncio.to_thread((place / "home").mkdir, parents=True)
         if command.tree is not None and copied:
             for layer in (command.tree, *command.layers):
@@ -225,34 +266,36 @@ class Sandbox:
                 )
             if self._drop:
                 await asyncio.to_thread(drop.entrust, place / "tree")
-        return place
+        if self._landlock is not None:
+            await asyncio.to_thread(landlock.give, place, self._landlock)
 
     def _request(
         self,
         number: int,
         command: Command,
-        place: Path | None,
-        group: Group | None,
+        traces: Traces,
+        watch: Watch | None,
         targets: list[int],
     ) -> Request:
-        limits = command.limits
+        limits, group = command.limits, traces.group
         timeout = int(min(command.timeout, limits.timeout))
-        argv, env, cwd = self._program(command, place)
+        argv, env, cwd = self._program(command, traces.place)
         rlimits = {
             "core": 0,
             "fsize": int(limits.file_size),
             "nofile": _OPEN_FILES,
-            "cpu": (timeout // 1_000_000_000 + 5) * (os.cpu_count() or 1),
+            "cpu": int(limits.cpu) // 1_000_000_000 + _CPU_SLACK,
         }
-        watch = None
+        if sys.platform.startswith("linux"):
+            rlimits |= {"nice": 0, "rtprio": 0}  # no run goes before another
         if group is None:
             rlimits["address"] = 2 * int(limits.memory) + _ADDRESS_SLACK
-            if sys.platform.startswith("linux"):
-                mounts = [TREE] if self._binary and command.tree and command.fresh else []
-                watch = Watch(memory=int(limits.memory), processes=limits.processes, mounts=mounts)
+            if self._landlock is not None:
+                used = landlock.processes_of_user(self._landlock)
+                rlimits["nproc"] = used + limits.processes
         return Request(
             id=number,
-            mark=self._link.mark(number),
+            mark=traces.mark,
             argv=argv,
             env=env,
             cwd=cwd,
@@ -260,9 +303,33 @@ class Sandbox:
             limits=rlimits,
             cgroups=group.procs if group else [],
             timeout_ns=timeout,
-            confined=self._binary is not None,
+            confined=self._binary is not None or self._landlock is not None,
             watch=watch,
+            landlock=self._order(command, traces.place),
         )
+
+    def _watch(self, command: Command, traces: Traces) -> Watch | None:
+        """Say what the launcher has to watch. Blocking where a copied tree is to be measured."""
+        if not sys.platform.startswith("linux"):
+            return None
+        limits, group, place = command.limits, traces.group, traces.place
+        watch = Watch(cpu_ns=int(limits.cpu), counter=group.counter if group else "")
+        if group is None:
+            watch = replace(watch, memory=int(limits.memory), processes=limits.processes)
+        if command.tree is None or not command.fresh:
+            return watch
+        watch = replace(watch, tree=int(limits.tree_size))
+        if place is None:
+            return replace(watch, mounts=[TREE])
+        folder = str(place / "tree")
+        return replace(watch, folder=folder, before=max(sizes(folder), default=0))
+
+    def _order(self, command: Command, place: Path | None) -> landlock.Order | None:
+        if self._landlock is None:
+            return None
+        if place is None:
+            raise Misuse("A run under Landlock without a folder of its own.")
+        return landlock.order(self._landlock, command, [place])
 
     def _program(
         self, command: Command, place: Path | None
@@ -271,11 +338,14 @@ class Sandbox:
         env = _environment(command)
         argv = list(command.argv)
         tree = command.tree
-        if place is not None and tree is not None and command.fresh:
+        if place is not None and tree is not None and (command.fresh or self._landlock):
             tree = place / "tree"
         if self._binary is None:
             home = (place or self._scratch) / "home"
-            return _unconfined(command, argv, env, tree, home)
+            line, env, cwd = _unconfined(command, argv, env, tree, home)
+            if self._landlock is None:  # there the run itself looks for it, with its own rights
+                line[0] = shutil.which(line[0], path=env["PATH"]) or line[0]
+            return line, env, cwd
         if self._groups is None and os.geteuid() != 0:
             argv = bwrap.nproc_step(argv, command.limits.processes)
         line = bwrap.arguments(
@@ -298,16 +368,17 @@ class Sandbox:
         *,
         stood: bool,
     ) -> Outcome:
+        if group is not None and (gone := group.vanished()):
+            return _fault(f"The control group {gone} was removed during the run.")
         out_of_memory = group is not None and group.out_of_memory()
         end = _Ended(Ending.MEMORY) if out_of_memory else self._ended(reply, kept[1], stood=stood)
+        cpu_ns = (group.cpu_ns() if group else 0) or reply.cpu_ns
+        if end.ending in (Ending.EXITED, Ending.SIGNALLED) and cpu_ns > command.limits.cpu:
+            end = _Ended(Ending.CPU)  # whether the watchdog came in time is chance
         result = b"".join(kept[2:])
         return Outcome(
             ending=end.ending,
-            sample=Sample(
-                cpu_ns=(group.cpu_ns() if group else 0) or reply.cpu_ns,
-                wall_ns=reply.wall_ns,
-                rss_bytes=reply.rss_bytes,
-            ),
+            sample=Sample(cpu_ns=cpu_ns, wall_ns=reply.wall_ns, rss_bytes=reply.rss_bytes),
             exit_code=end.code,
             signal=end.signal,
             stdout=kept[0],
@@ -320,26 +391,41 @@ class Sandbox:
     def _ended(self, reply: Reply, stderr: bytes, *, stood: bool) -> "_Ended":
         """How the run ended; `stood` says that bubblewrap's work was followed by the drop."""
         if reply.end in _ENDS:
-            return _Ended(_ENDS[reply.end])
+            if stood:
+                return _Ended(_ENDS[reply.end])
+            text = f"The run was ended ({reply.end}) before its sandbox stood."
+            return _Ended(Ending.FAULT, text=text)
         if reply.end != "exit" or reply.code is None:
             return _Ended(Ending.FAULT, text=reply.text or f"The run was ended: {reply.end}.")
-        code = reply.code
-        if self._binary is not None:
-            said = safe_text(stderr.decode(errors="replace"), limit=2000).strip()
-            if reply.inner_exit is not None and not stood:
-                text = f"Root's rights could not be dropped ({reply.inner_exit}): {said}"
-                return _Ended(Ending.FAULT, text=text)
-            if reply.inner_exit is None:
-                if said.startswith(_NOT_FOUND) and not self._drop:
-                    # Nothing ran yet, so that nobody but bubblewrap can have said this.
-                    return _Ended(Ending.EXITED, code=_SHELL_NOT_FOUND)
-                return _Ended(Ending.FAULT, text=f"Bubblewrap failed ({code}): {said}")
-            # Bubblewrap passes a death by signal on as 128 + its number, as shells do.
-            code = reply.inner_exit
-            code = _SIGNAL_BASE - code if code > _SIGNAL_BASE else code
-        if code < 0:
-            return _Ended(Ending.SIGNALLED, signal=-code, text=f"It died of signal {-code}.")
-        return _Ended(Ending.EXITED, code=code)
+        if self._binary is None and self._landlock is None:
+            return _exited(reply.code)
+        if reply.inner_exit is None:
+            return self._never_ran(reply.code, stderr)
+        if not stood:
+            text = f"Root's rights could not be dropped ({reply.inner_exit}): {_said_on(stderr)}"
+            return _Ended(Ending.FAULT, text=text)
+        # A death by signal is passed on as 128 + its number, as shells do.
+        return _exited(_as_signal(reply.inner_exit))
+
+    def _never_ran(self, code: int, stderr: bytes) -> "_Ended":
+        """The sandbox itself has ended without saying how the command did."""
+        if self._landlock is not None:
+            return _Ended(Ending.FAULT, text=f"The run's warden ended early ({code}).")
+        said = _said_on(stderr)
+        if said.startswith(_NOT_FOUND) and not self._drop:
+            # Nothing ran yet, so that nobody but bubblewrap can have said this.
+            return _Ended(Ending.EXITED, code=_SHELL_NOT_FOUND)
+        return _Ended(Ending.FAULT, text=f"Bubblewrap failed ({code}): {said}")
+
+
+def _said_on(stderr: bytes) -> str:
+    return safe_text(stderr.decode(errors="replace"), limit=2000).strip()
+
+
+def _exited(code: int) -> "_Ended":
+    if code < 0:
+        return _Ended(Ending.SIGNALLED, signal=-code, text=f"It died of signal {-code}.")
+    return _Ended(Ending.EXITED, code=code)
 
 
 class _Ended(NamedTuple):
@@ -347,6 +433,14 @@ class _Ended(NamedTuple):
     code: int | None = None
     signal: int = 0
     text: str = ""
+
+
+def _fault(text: str) -> Outcome:
+    return Outcome(ending=Ending.FAULT, sample=_NOTHING, text=text)
+
+
+def _as_signal(code: int) -> int:
+    return _SIGNAL_BASE - code if code > _SIGNAL_BASE else code
 
 
 def _limit_text(ending: Ending, limits: Limits) -> str:
@@ -359,6 +453,10 @@ def _limit_text(ending: Ending, limits: Limits) -> str:
             return f"It had more than {limits.processes} processes."
         case Ending.OUTPUT:
             return f"It wrote far more than {limits.output >> 10} KiB of output."
+        case Ending.CPU:
+            return f"It needed more than {limits.cpu.seconds:g} s of CPU time."
+        case Ending.TREE:
+            return f"It wrote more than {limits.tree_size >> 20} MiB to its tree."
         case _:
             return ""
 
@@ -369,12 +467,15 @@ def _scratch_folder(parent: Path | None) -> Path:
     for old in parent.glob(f"{_SCRATCH}*"):
         pid = old.name.removeprefix(_SCRATCH).split("-")[0]
         if pid.isdigit() and not psutil.pid_exists(int(pid)):
-            shutil.rmtree(old, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                remove(str(old))
     return Path(tempfile.mkdtemp(prefix=f"{_SCRATCH}{os.getpid()}-", dir=parent))
 
 
-def _level(binary: bwrap.Bubblewrap | None, groups: Groups | None) -> SandboxLevel:
+def _level(binary: Rung, groups: Groups | None) -> SandboxLevel:
     limits = groups.label if groups else "rlimits+watchdog"
+    if isinstance(binary, landlock.Landlock):
+        return landlock.level(binary, limits)
     if binary is None:
         return SandboxLevel(backend="none", version="", limits=limits, network=True)
     overlay = "overlay" if binary.overlay else "copy"
@@ -388,25 +489,14 @@ def _level(binary: bwrap.Bubblewrap | None, groups: Groups | None) -> SandboxLev
     )
 
 
-def _discover(limits: Limits, folder: Path) -> tuple[bwrap.Bubblewrap | None, Groups | None]:
+def _discover(limits: Limits, folder: Path) -> tuple[Rung, Groups | None]:
     """Try everything once. Blocking."""
     end_strays(_of_a_dead_engine)
     write_etc(folder / "etc")
     groups = Groups.find()
     if groups is not None:
         groups.sweep()
-    found = bwrap.probe(bwrap.candidates(), folder / "etc")
-    if isinstance(found, bwrap.Bubblewrap):
-        return found, groups
-    if limits.allow_unconfined:
-        return None, groups
-    tried = "; ".join(f"{f.path}: {safe_text(f.text, limit=300)}" for f in found)
-    raise SandboxUnavailableError(
-        f"No sandbox works on this machine. Tried {tried}."
-        if tried
-        else "No sandbox works on this machine: there is no bubblewrap.",
-        hint=bwrap.advice(found),
-    )
+    return choose(limits, folder), groups
 
 
 def _entrust_layers(layers: tuple[Path, ...]) -> None:
@@ -444,7 +534,7 @@ def _environment(command: Command) -> dict[str, str]:
 def _unconfined(
     command: Command, argv: list[str], env: dict[str, str], tree: Path | None, home: Path
 ) -> tuple[list[str], dict[str, str], str]:
-    """Replace the fixed inside paths by the real ones, and find the program as execvp would."""
+    """Replace the fixed inside paths by the real ones."""
 
     def real(text: str) -> str:
         return text.replace(TREE, str(tree or home)).replace(
@@ -453,8 +543,7 @@ def _unconfined(
 
     env = {name: real(value) for name, value in env.items()}
     env |= {"HOME": str(home), "TMPDIR": str(home)}
-    program = shutil.which(argv[0], path=env["PATH"]) or argv[0]
-    return [program, *map(real, argv[1:])], env, str(tree or home)
+    return [real(word) for word in argv], env, str(tree or home)
 
 
 def _input(data: bytes) -> int:

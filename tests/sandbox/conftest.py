@@ -2,12 +2,14 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from ouroboros.config import Sandbox as Limits
 from ouroboros.config import mebibytes, seconds
 from ouroboros.sandbox import Command, Sandbox, entrust
 from ouroboros.sandbox import runner as runner_module
+from ouroboros.sandbox.strays import _mark
 
 
 @pytest.fixture
@@ -26,11 +28,12 @@ async def sandbox(
     """A real sandbox. Other kinds stand for other machines, and are asked for by name.
 
     `system` and `wheel` have only this bubblewrap, `bwrap` has what is found; `watched` has no
-    control groups, `copied` no overlay, `none` no bubblewrap that works.
+    control groups, `copied` no overlay, `none` no bubblewrap that works; `landlock` neither, and
+    allows that rung, `landlock-watched` has no control groups besides.
     """
     if request.param in FOUND:
         monkeypatch.setattr(runner_module.bwrap, "candidates", lambda: [FOUND[request.param]])
-    if request.param == "watched":
+    if request.param.endswith("watched"):
         monkeypatch.setattr(runner_module.Groups, "find", classmethod(lambda cls: None))
     if request.param == "copied":
         tried = runner_module.bwrap._try
@@ -41,15 +44,36 @@ async def sandbox(
                 "no overlay" if overlay else tried(*args, overlay=False, program=program)
             ),
         )
-    if request.param == "none":
+    if request.param in ("none", "landlock", "landlock-watched"):
         monkeypatch.setattr(runner_module.bwrap, "candidates", list)
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    box = await Sandbox.open(Limits(allow_unconfined=request.param == "none"), scratch)
-    expected = {"watched": "rlimits+watchdog", "copied": "copy", "none": "'none'"}
+    allowed = Limits(
+        allow_unconfined=request.param == "none",
+        allow_landlock=request.param.startswith("landlock"),
+    )
+    box = await Sandbox.open(allowed, scratch)
+    expected = {
+        "watched": "rlimits+watchdog",
+        "copied": "copy",
+        "none": "'none'",
+        "landlock": "'landlock'",
+        "landlock-watched": "rlimits+watchdog",
+    }
     assert expected.get(request.param, "bwrap") in repr(box.level)
     yield box
+    assert left_behind(box) == [], "whatever a test did, its runs are gone"
     await box.close()
+    assert list(scratch.iterdir()) == []
+
+
+def left_behind(box: Sandbox) -> list[str]:
+    """What is on this machine of runs that have been answered."""
+    parents = box._groups._parents if box._groups else ()
+    groups = [str(p) for parent in parents for p in parent.glob(f"ouroboros-{box._link._name}*")]
+    files = [p.name for p in box._scratch.iterdir() if p.name not in ("etc", "home")]
+    found = psutil.process_iter()
+    return [*groups, *files, *(p.name() for p in found if _mark(p).startswith(box._link._name))]
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from ouroboros.config import Sandbox as Limits
-from ouroboros.config import mebibytes, parse_size
+from ouroboros.config import mebibytes, parse_size, seconds
 from ouroboros.sandbox import Command, Ending, Sandbox
 
 Make = Callable[..., Command]
@@ -48,7 +48,7 @@ async def test_timeout_kills_what_ignores_sigterm(sandbox: Sandbox, python: Make
 async def test_the_sandbox_bounds_every_timeout(
     sandbox: Sandbox, python: Make, limits: Limits
 ) -> None:
-    short = msgspec.structs.replace(limits, timeout=type(limits.timeout)(300_000_000))
+    short = msgspec.structs.replace(limits, timeout=seconds(1))
     outcome = await sandbox.run(python("import time; time.sleep(60)", limits=short, wall=50))
     assert outcome.ending is Ending.TIMEOUT
 
@@ -105,6 +105,84 @@ for i in range(40):
 """
     outcome = await sandbox.run(python(code, tree=tree))
     assert not outcome.ok
+
+
+SPIN = """
+import os
+for _ in range(2):
+    if os.fork() == 0:
+        break
+while True:
+    pass
+"""
+SPIN_IN_SHORT_LIVES = """
+import os
+while True:
+    if os.fork() == 0:
+        for _ in range(2_000_000): pass
+        os._exit(0)
+    os.wait()
+"""
+
+
+@pytest.mark.parametrize("sandbox", ["bwrap", "watched", "none"], indirect=True)
+@pytest.mark.parametrize("code", [SPIN, SPIN_IN_SHORT_LIVES], ids=["together", "one by one"])
+async def test_cpu_time_of_all_processes_is_limited(
+    sandbox: Sandbox, python: Make, limits: Limits, code: str
+) -> None:
+    small = msgspec.structs.replace(limits, cpu=seconds(0.5))
+    outcome = await sandbox.run(python(code, limits=small))
+    assert outcome.ending is Ending.CPU, outcome
+    assert outcome.text == "It needed more than 0.5 s of CPU time."
+    assert outcome.sample.wall_ns < 10e9
+
+
+async def test_too_much_cpu_time_counts_also_when_the_run_is_over_first(
+    sandbox: Sandbox, python: Make, limits: Limits
+) -> None:
+    small = msgspec.structs.replace(limits, cpu=seconds(0.01))
+    outcome = await sandbox.run(python("for _ in range(3_000_000): pass", limits=small))
+    assert outcome.ending is Ending.CPU
+    assert not outcome.ok
+
+
+@pytest.mark.parametrize("sandbox", ["bwrap", "copied", "watched", "none"], indirect=True)
+async def test_bytes_written_to_the_tree_are_limited(
+    sandbox: Sandbox, python: Make, limits: Limits, tree: Path
+) -> None:
+    """However small the files; and what the tree had before does not count."""
+    (tree / "old").write_bytes(os.urandom(6 << 20))
+    small = msgspec.structs.replace(limits, tree_size=parse_size("4MiB"))
+    code = """
+import os, time
+data = os.urandom(100_000)
+for i in range({count}):
+    os.makedirs(f"d{{i}}")
+    with open(f"d{{i}}/file", "wb") as file:
+        file.write(data)
+if {count} > 20:
+    time.sleep(30)
+"""
+    ran = await sandbox.run(python(code.format(count=20), limits=small, tree=tree))
+    assert ran.ok, ran
+    outcome = await sandbox.run(python(code.format(count=80), limits=small, tree=tree))
+    assert outcome.ending is Ending.TREE, outcome
+    assert outcome.text == "It wrote more than 4 MiB to its tree."
+
+
+@pytest.mark.parametrize("sandbox", ["bwrap", "copied"], indirect=True)
+async def test_empty_files_in_the_tree_count(
+    sandbox: Sandbox, python: Make, limits: Limits, tree: Path
+) -> None:
+    small = msgspec.structs.replace(limits, tree_size=parse_size("1MiB"))
+    code = """
+import time
+for i in range(3000):
+    open(f"file{i}", "w").close()
+time.sleep(30)
+"""
+    outcome = await sandbox.run(python(code, limits=small, tree=tree))
+    assert outcome.ending is Ending.TREE, outcome
 
 
 async def test_large_file_and_full_tmp(sandbox: Sandbox, python: Make, limits: Limits) -> None:

@@ -1,0 +1,1 @@
+"""Programs of ours that run inside the sandbox; never imported by the engine, apart from tables."""
