@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import psutil
 import pytest
 
 from ouroboros.config import Sandbox as Limits
+from ouroboros.evaluation.challenge.bout import round_trips_ns
 from ouroboros.executors.local import LocalExecutor
 from ouroboros.governor.compare import replay, rule_for
 from ouroboros.model.evaluation import Assurance, CheckStatus, Evaluation, EvaluationStatus, Stage
@@ -722,6 +724,13 @@ async def test_a_launcher_that_dies_is_an_error(
     assert process is not None
     process.kill()
     broken(await running, "", "sandbox")
+
+
+async def test_an_empty_round_trip_can_be_timed(executor: LocalExecutor) -> None:
+    trips = await round_trips_ns(executor._sandbox, sys.executable, 50)
+    assert len(trips) == 50
+    assert min(trips) > 0
+    assert workers() == []
 
 
 @pytest.mark.parametrize("machine", ["no_groups", "no_bubblewrap"])
