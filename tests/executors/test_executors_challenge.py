@@ -525,19 +525,24 @@ ANNOTATED = """
 DRAWN = TOML.replace('inputs = "challenges/inputs.py:sizes"', "").replace("batch = 6", "batch = 40")
 
 
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("i * i % 7", "i ** 2 % 7", "ok"),
+        ("max(result, floor)", "result", "different_result"),
+        ("n % 1000", "abs(n) % 1000", "different_result"),
+    ],
+)
 async def test_inputs_are_drawn_from_annotations(
-    executor: LocalExecutor, target: Any, seen: Any
+    case: tuple[str, str, str], executor: LocalExecutor, target: Any, seen: Any
 ) -> None:
+    before, after, code = case
     tests = {"tests/test_prices.py": "import shop.prices\ndef test_it(): shop.prices.total(3)\n"}
     base = target.commit({"shop/prices.py": ANNOTATED} | tests)
     target.config = target.configured(DRAWN)
-    same = ANNOTATED.replace("i * i % 7", "i ** 2 % 7")
-    evaluation = await executor.run(target.candidate({"shop/prices.py": same}, base=base), seen)
-    assert evaluation.status is EvaluationStatus.OK, evaluation.cause
-    for before, after in (("max(result, floor)", "result"), ("n % 1000", "abs(n) % 1000")):
-        changed = ANNOTATED.replace(before, after)
-        plan = target.candidate({"shop/prices.py": changed}, base=base)
-        refused(await executor.run(plan, seen), "different_result")
+    changed = ANNOTATED.replace(before, after)
+    evaluation = await executor.run(target.candidate({"shop/prices.py": changed}, base=base), seen)
+    assert outcome(evaluation).code == code, evaluation
 
 
 async def test_no_annotation_no_inputs(executor: LocalExecutor, target: Any, seen: Any) -> None:
@@ -662,18 +667,28 @@ async def test_a_program_is_challenged_through_its_output(
     assert outcome(evaluation).status is CheckStatus.PASSED
     assert evaluation.assurance is Assurance.CHALLENGE
     assert evaluation.series[0].pairs[0].baseline.cpu_ns > 0
-    for before, after, code in (
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
         ("max(numbers)", "max(numbers) + 1", "different_result"),
         ("sys.exit(len(numbers) % 2)", "sys.exit(0)", "different_result"),
         ("import sys", "import os, sys\nos.abort()", "crash"),
         ("numbers = ", "while True: pass\nnumbers = ", "timeout"),
-    ):
-        source = PROGRAM.replace("\n    ", "\n").replace(before, after)
-        target.config = target.configured(
-            PROGRAM_TOML.replace('timeout = "20s"\n    [gov', 'timeout = "2s"\n    [gov')
-        )
-        plan = target.candidate({"shop/report.py": source}, base=base)
-        refused(await executor.run(plan, seen), code)
+    ],
+)
+async def test_a_program_that_answers_otherwise_is_refused(
+    case: tuple[str, str, str], executor: LocalExecutor, target: Any, seen: Any
+) -> None:
+    before, after, code = case
+    base = target.commit({"shop/report.py": PROGRAM, "challenges/report.py": PROGRAM_INPUTS})
+    target.config = target.configured(
+        PROGRAM_TOML.replace('timeout = "20s"\n    [gov', 'timeout = "2s"\n    [gov')
+    )
+    source = PROGRAM.replace("\n    ", "\n").replace(before, after)
+    plan = target.candidate({"shop/report.py": source}, base=base)
+    refused(await executor.run(plan, seen), code)
 
 
 @pytest.mark.parametrize("stage", ["proof", "screen:challenge:total"])
