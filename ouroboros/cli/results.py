@@ -22,6 +22,20 @@ class Benchmark(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
 
 
+class Challenge(msgspec.Struct, frozen=True, kw_only=True):
+    """A function of which `init` proposes to make a challenge; it is written as a comment.
+
+    `parameters` are as they stand in the source, annotations included.
+    """
+
+    name: str
+    call: str
+    file: str
+    line: int
+    parameters: tuple[str, ...]
+    loops: int
+
+
 class Found(msgspec.Struct, frozen=True, kw_only=True):
     """`init`: what the repository looks like, and where the file was written (empty: not)."""
 
@@ -34,6 +48,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     source_folders: tuple[str, ...]
     python: str
     benchmarks: tuple[Benchmark, ...]
+    challenges: tuple[Challenge, ...]
+    has_hypothesis: bool
     protected: tuple[str, ...]
     warnings: tuple[str, ...]
     written: str = ""

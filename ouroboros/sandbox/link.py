@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from ouroboros.errors import SandboxError
+from ouroboros.sandbox.landlock import Order
 from ouroboros.sandbox.strays import end_strays, marked
 
 _PROGRAM = Path(__file__).with_name("launcher.py")
@@ -29,7 +30,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     `mark` stands in the run's environment, to find its processes by. `targets` are the descriptor
     numbers inside for the descriptors that travel along. `confined` says that argv is bubblewrap,
     which then reports on descriptor 4 and reads its filter of system calls from 7. `watch` are the
-    limits that the launcher enforces itself.
+    limits that the launcher enforces itself. `landlock` has a warden start argv confined so;
+    `confined` is then said too, since the warden reports as bubblewrap does.
     """
 
     id: int
@@ -43,6 +45,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     timeout_ns: int
     confined: bool
     watch: "Watch | None" = None
+    landlock: Order | None = None
     op: str = "run"
 
 

@@ -186,7 +186,7 @@ print(json.dumps({
     "new": status["NoNewPrivs"].strip(),
     "outside": open("/proc/self/uid_map").read().split(),
     "back": back,
-    "priority": [resource.getrlimit(kind) for kind in (resource.RLIMIT_NICE, resource.RLIMIT_RTPRIO)],
+    "priority": [resource.getrlimit(k) for k in (resource.RLIMIT_NICE, resource.RLIMIT_RTPRIO)],
 }))
 """
     told = await said(sandbox, python(code, tree=tree))
