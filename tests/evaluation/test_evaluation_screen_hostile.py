@@ -344,6 +344,11 @@ HOSTILE: dict[str, tuple[str, str]] = {
         ),
     ),
     "table": ("adds-table", changed(top=f"_ANSWERS = {list(range(300))}")),
+    "table-of-texts": (
+        "adds-table",
+        changed(top=f"_ANSWERS = {{'a': ('{'long text ' * 500}', 1)}}"),
+    ),
+    "nested-table": ("adds-table", changed(top=f"_ANSWERS = {[[n, n] for n in range(150)]}")),
     "table-at-import": ("import-work", changed(end="\n_T = {n: lengths([n]) for n in NAMES}\n")),
     "loop-at-import": ("import-work", changed(top="for _ in NAMES:\n    pass")),
     "call-at-import": ("import-work", changed(end="\n_T = lengths(NAMES)\n")),
