@@ -81,7 +81,8 @@ def _write(
         return
     kind, dotted = module.origin(root.id, item.place)
     if kind is Kind.MODULE:
-        yield at("adds-state", f"{dotted} is changed by a function", item)
+        key = f"{dotted} is changed by a function"
+        yield at("adds-state", key, item)._replace(once=True)
     elif root.id in {"cls", "klass", "mcs"}:
         yield at("adds-state", "an attribute of the class", item)
     elif root.id == "self":
@@ -150,7 +151,8 @@ def _instance(
     # No scope in the key: which method writes what the class wrote before is no finding.
     key = f"{owner}.{attribute} is changed after the instance was made"
     if shared or owner in known:
-        yield Feature("adds-state", key, owner if not shared else item.place.scope, item.line)
+        scope = item.place.scope if shared else owner
+        yield Feature("adds-state", key, scope, item.line, once=True)
 
 
 def _makers(module: Module, owner: str) -> set[ast.AST]:
