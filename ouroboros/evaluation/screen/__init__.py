@@ -100,6 +100,8 @@ def _findings(
         yield from paths.protected(change, config)
     yield from paths.collisions(files, tracked)
     yield from paths.shadows(files, tracked, config)
+    yield from paths.twins(files, tracked)
+    yield from paths.repositories(files, tracked)
     yield from text.characters([*lines, *outside])
     yield from persuasion.persuasion([*lines, *outside])
     yield from caches.caches(lines)

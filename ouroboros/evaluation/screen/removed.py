@@ -27,6 +27,9 @@ _FLUSHING = words(
 _CHECKING = frozenset({"isinstance", "issubclass", "callable", "hasattr"})
 _BROAD = frozenset({"Exception", "BaseException", "AssertionError", "SystemExit"})
 
+_LOOKING = frozenset({"KeyError", "IndexError", "StopIteration"})
+"""Errors that only say "not there": catching them is one way to look, and `get` is another."""
+
 _SAID = {
     "raise": "fewer 'raise'",
     "assert": "fewer 'assert'",
@@ -57,16 +60,16 @@ def _kind(node: ast.AST) -> str:
             return "raise"
         case ast.Assert():
             return "assert"
-        case ast.ExceptHandler():
-            return "except"
+        case ast.ExceptHandler(type=kind):
+            return "" if isinstance(kind, ast.Name) and kind.id in _LOOKING else "except"
         case ast.Try(finalbody=[_, *_]) | ast.With() | ast.AsyncWith():
             return "finally"
         case ast.Call(func=ast.Attribute(attr=name, value=value)):
             if name in _LOGGING and _is_logger(value):
                 return "log"
             return "flush" if name in _FLUSHING else ""
-        case ast.Call(func=ast.Name(id="suppress") | ast.Attribute(attr="suppress")):
-            return "except"
+        case ast.Call(func=ast.Name(id="suppress") | ast.Attribute(attr="suppress"), args=args):
+            return "" if all(getattr(a, "id", "") in _LOOKING for a in args) else "except"
         case ast.Call(func=ast.Name(id=name)):
             return "check" if name in _CHECKING else "log" if name == "print" else ""
         case _:

@@ -21,6 +21,8 @@ from ouroboros.evaluation.screen.syntax import (
 
 TABLE = 256
 """Constants in one literal beyond which it is a table of answers rather than of names."""
+TABLE_TEXT = 4000
+"""Characters of text in one literal, likewise."""
 _MAKING = frozenset({"__init__", "__new__", "__post_init__", "__setstate__", "__init_subclass__"})
 
 
@@ -79,7 +81,8 @@ def _write(
         return
     kind, dotted = module.origin(root.id, item.place)
     if kind is Kind.MODULE:
-        yield at("adds-state", f"{dotted} is changed by a function", item)
+        key = f"{dotted} is changed by a function"
+        yield at("adds-state", key, item)._replace(once=True)
     elif root.id in {"cls", "klass", "mcs"}:
         yield at("adds-state", "an attribute of the class", item)
     elif root.id == "self":
@@ -148,7 +151,8 @@ def _instance(
     # No scope in the key: which method writes what the class wrote before is no finding.
     key = f"{owner}.{attribute} is changed after the instance was made"
     if shared or owner in known:
-        yield Feature("adds-state", key, owner if not shared else item.place.scope, item.line)
+        scope = item.place.scope if shared else owner
+        yield Feature("adds-state", key, scope, item.line, once=True)
 
 
 def _makers(module: Module, owner: str) -> set[ast.AST]:
@@ -331,11 +335,14 @@ def _large(node: ast.BinOp) -> bool:
     return isinstance(value, int) and value > limit and not isinstance(node.left, ast.Constant)
 
 
+_LITERALS = (ast.Dict, ast.List, ast.Set, ast.Tuple)
+
+
 def _table(item: Node) -> Iterator[Feature]:
-    match item.node:
-        case ast.Dict(values=elements) | ast.List(elts=elements) if len(elements) > TABLE:
-            yield at("adds-table", f"more than {TABLE} entries", item)
-        case ast.Set(elts=elements) | ast.Tuple(elts=elements) if len(elements) > TABLE:
-            yield at("adds-table", f"more than {TABLE} entries", item)
-        case _:
-            pass
+    """Find a literal that holds more, nested or not, than names and numbers to work by."""
+    if not isinstance(item.node, _LITERALS) or isinstance(item.parent, _LITERALS):
+        return
+    constants = [n.value for n in ast.walk(item.node) if isinstance(n, ast.Constant)]
+    text = sum(len(value) for value in constants if isinstance(value, str | bytes))
+    if len(constants) > TABLE or text > TABLE_TEXT:
+        yield at("adds-table", f"{len(constants)} constants, {text} characters", item)

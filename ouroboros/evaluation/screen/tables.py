@@ -111,7 +111,7 @@ BUILTINS = words(
     SystemExit KeyboardInterrupt GeneratorExit
     open eval exec compile __import__ globals vars locals input print breakpoint exit quit dir
     __builtins__ __loader__ __spec__ __file__ __path__ __cached__ __debug__ __build_class__
-    memoryview copyright
+    copyright
     """
 )
 """Built-in names whose every use is a finding."""
