@@ -61,7 +61,7 @@ async def evaluate(
         checks=tuple(dossier.checks),
         series=tuple(dossier.series),
         assurance=suite.assurance(plan.config.tests.framework),
-        sandbox=lab.sandbox.level,
+        sandbox=lab.sandbox.level_for(plan.config.sandbox),
         machine=machine,
         started_ns=started,
         wall_ns=time.monotonic_ns() - begun,

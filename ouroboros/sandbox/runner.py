@@ -23,8 +23,8 @@ import psutil
 from msgspec.structs import replace
 
 from ouroboros.config import Sandbox as Limits
-from ouroboros.errors import Misuse, SandboxError, SandboxUnavailableError
-from ouroboros.model.evaluation import Sample, SandboxLevel
+from ouroboros.errors import ConfigError, Misuse, SandboxError, SandboxUnavailableError
+from ouroboros.model.evaluation import Containment, Sample, SandboxLevel
 from ouroboros.model.text import safe_text
 from ouroboros.sandbox import bwrap, drop
 from ouroboros.sandbox.capture import Capture
@@ -32,6 +32,7 @@ from ouroboros.sandbox.cgroups import Group, Groups
 from ouroboros.sandbox.command import HARNESS, RESULT_FD, TREE, Command, Ending, Outcome
 from ouroboros.sandbox.link import Link, Reply, Request, Watch
 from ouroboros.sandbox.meter import Meter, ProcessMeter
+from ouroboros.sandbox.relay import Relay
 from ouroboros.sandbox.removal import remove
 from ouroboros.sandbox.root import interpreter, write_etc
 from ouroboros.sandbox.strays import end_strays
@@ -104,6 +105,10 @@ class Sandbox:
             shutil.rmtree(folder, ignore_errors=True)
             raise
         return cls(folder, binary, groups)
+
+    def level_for(self, limits: Limits) -> SandboxLevel:
+        """What contains runs with these limits: services may be let through to them."""
+        return replace(self.level, network=self.level.network or bool(limits.network))
 
     async def close(self) -> None:
         """End every run; no process and no file is left. May be called twice.
@@ -201,6 +206,14 @@ class Sandbox:
         if self._drop:
             await asyncio.to_thread(_entrust_layers, command.layers)
         await self._make_place(number, command, traces)
+        if command.limits.network and self.level.backend != Containment.NONE:
+            if self._binary is None:
+                raise ConfigError(
+                    f"[sandbox] network needs bubblewrap; this is {self.level.backend}.",
+                    hint="Remove the option, or make bubblewrap work: see 'ouroboros doctor'.",
+                )
+            traces.relay = Relay(command.limits.network, self._scratch / f"net-{number:08d}")
+            await traces.relay.open()
         if self._groups is not None:
             traces.group = self._groups.create(
                 traces.mark, memory=command.limits.memory, processes=command.limits.processes
@@ -268,7 +281,7 @@ class Sandbox:
     ) -> Request:
         limits, group = command.limits, traces.group
         timeout = int(min(command.timeout, limits.timeout))
-        argv, env, cwd = self._program(command, traces.place)
+        argv, env, cwd = self._program(command, traces.place, traces.relay)
         rlimits = {
             "core": 0,
             "fsize": int(limits.file_size),
@@ -310,7 +323,7 @@ class Sandbox:
         return replace(watch, folder=folder, before=max(sizes(folder), default=0))
 
     def _program(
-        self, command: Command, place: Path | None
+        self, command: Command, place: Path | None, relay: Relay | None
     ) -> tuple[list[str], dict[str, str], str]:
         """Return argv, environment and working directory of what the launcher starts."""
         env = _environment(command)
@@ -321,6 +334,8 @@ class Sandbox:
         if self._binary is None:
             home = (place or self._scratch) / "home"
             return _unconfined(command, argv, env, tree, home)
+        if relay is not None:
+            argv = relay.wrap(command.python, argv)
         if self._groups is None and os.geteuid() != 0:
             argv = bwrap.nproc_step(argv, command.limits.processes)
         line = bwrap.arguments(
@@ -330,6 +345,7 @@ class Sandbox:
             env=env,
             tree=tree,
             etc=self._scratch / "etc",
+            more=tuple(relay.arguments()) if relay else (),
         )
         return line, {"PATH": os.defpath}, "/"
 
