@@ -182,13 +182,17 @@ class Challenge(Section, frozen=True, kw_only=True):
     """Generator of inputs, as `FILE.py:function` in a protected file. It is called with a
     `random.Random` and returns the arguments of one call (a tuple; for `command` a tuple of a list
     of arguments and the bytes of standard input). Empty: drawn from the function's annotations
-    with hypothesis, which the target's environment must then have."""
+    with hypothesis, which the target's environment must then have; those are small, so that a
+    generator of its own measures better."""
     batch: int = 20
-    """Calls of one round; each has inputs of its own. A round should take 5 ms or more."""
+    """Calls of one round; each has inputs of its own. A round should take 5 ms or more. For
+    `command`, the processes of one bout."""
     rounds: int = 5
-    """Rounds of one bout: a bout is a fresh process of each side and gives one pair."""
+    """Rounds of one bout: a bout is a fresh process of each side and gives one pair. Not used by
+    `command`."""
     timeout: Duration = msgspec.field(default_factory=lambda: seconds(60))
-    """Wall time of one bout."""
+    """Wall time that one side may take for a bout, and at most a third of `[sandbox] timeout`; for
+    `command`, of one process."""
     max_degradation: float | None = None
     """Margin of this challenge; empty means `[governor] max_degradation`."""
 
@@ -243,11 +247,14 @@ class Governor(Section, frozen=True, kw_only=True):
         "bench/**",
         "benchmarks/**",
         "challenges/**",
-        "pytest.ini",
-        "tox.ini",
-        "setup.cfg",
+        "**/pytest.ini",
+        "**/.pytest.ini",
+        "**/pytest.toml",
+        "**/.pytest.toml",
+        "**/tox.ini",
+        "**/setup.cfg",
         "setup.py",
-        "pyproject.toml",
+        "**/pyproject.toml",
         "**/sitecustomize.py",
         "**/usercustomize.py",
         "**/*.pth",
@@ -559,6 +566,8 @@ def _check_commands(config: Config, text: str, origin: str) -> None:
         raise _error('framework = "command" needs a command', "tests.framework", text, origin)
     if config.tests.junit and config.tests.framework is not Framework.COMMAND:
         raise _error('junit belongs to framework = "command"', "tests.junit", text, origin)
+    if config.tests.junit.startswith("/") or ".." in config.tests.junit.split("/"):
+        raise _error("junit is a path inside of the tree", "tests.junit", text, origin)
     for name, benchmark in config.benchmarks.items():
         _check_measured("benchmarks", name, benchmark.max_degradation, text, origin)
         if not benchmark.command:

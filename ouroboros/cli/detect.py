@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from ouroboros.cli import purity
 from ouroboros.cli.results import Benchmark, Found
 from ouroboros.config import Framework, Governor
 from ouroboros.model.globs import matches
@@ -24,7 +25,6 @@ _SKIPPED = frozenset(
     {"node_modules", "build", "dist", "site-packages", "__pycache__", "venv", "env", "vendor"}
 )
 _MOST_FILES = 20_000
-_LARGEST_FILE = 1 << 20
 _MOST_BENCHMARKS = 5
 
 _BENCH_FOLDER = re.compile(r"(bench|benches|benchmark|benchmarks|perf|performance)")
@@ -53,16 +53,20 @@ def look(root: Path, branch: str) -> Found:
     framework, why = _framework(root, tests, python)
     sources = _source_folders(files)
     found_benchmarks, bench_notes = _benchmarks(root, benches, files)
+    paths = _target_paths(files, sources)
+    code = [f for f in files if not _is_test(f) and not _is_bench(f)]
     return Found(
         root=str(root),
         branch=branch,
         framework=framework,
         tests_command=_tests_command(root, framework, tests),
         test_files=len(tests),
-        paths=_target_paths(files, sources),
+        paths=paths,
         source_folders=sources,
         python=python,
         benchmarks=found_benchmarks,
+        challenges=purity.propose(root, code, sources, paths),
+        has_hypothesis=has_module(root, python, "hypothesis"),
         protected=_more_protected(found_benchmarks, tests),
         warnings=tuple(n for n in (python_note, why, *bench_notes) if n),
     )
@@ -86,19 +90,21 @@ def _walk(root: Path) -> Iterator[str]:
             and not Path(folder, d, "pyvenv.cfg").exists()
         )
         for name in names:
-            if name.endswith(".py") and count < _MOST_FILES:
+            path = Path(folder, name).relative_to(root).as_posix()
+            if name.endswith(".py") and count < _MOST_FILES and _is_text(path):
                 count += 1
-                yield Path(folder, name).relative_to(root).as_posix()
+                yield path
+
+
+def _is_text(path: str) -> bool:
+    """Whether a path can be written into a file at all: names need not be UTF-8."""
+    return not re.search("[\ud800-\udfff]", path)
 
 
 def read_source(root: Path, path: str) -> Source | None:
     """Parse one file; None if it is too large, unreadable or no Python of this version."""
-    file = root / path
-    try:
-        if file.stat().st_size > _LARGEST_FILE:
-            return None
-        tree = ast.parse(file.read_bytes())
-    except (OSError, SyntaxError, ValueError, RecursionError):
+    tree = purity.parsed(root / path)
+    if tree is None:
         return None
     imports: set[str] = set()
     fixture = False

@@ -22,6 +22,20 @@ class Benchmark(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
 
 
+class Challenge(msgspec.Struct, frozen=True, kw_only=True):
+    """A function of which `init` proposes to make a challenge; it is written as a comment.
+
+    `parameters` are as they stand in the source, annotations included.
+    """
+
+    name: str
+    call: str
+    file: str
+    line: int
+    parameters: tuple[str, ...]
+    loops: int
+
+
 class Found(msgspec.Struct, frozen=True, kw_only=True):
     """`init`: what the repository looks like, and where the file was written (empty: not)."""
 
@@ -34,9 +48,26 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     source_folders: tuple[str, ...]
     python: str
     benchmarks: tuple[Benchmark, ...]
+    challenges: tuple[Challenge, ...]
+    has_hypothesis: bool
     protected: tuple[str, ...]
     warnings: tuple[str, ...]
     written: str = ""
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One row below a line of `doctor`: a promise that was tried, or a figure.
+
+    `status`: `held`; `broken`; `error`, so that nobody knows; `n/a`, not applicable on this
+    machine; `info` for a figure.
+    """
+
+    name: str
+    group: str
+    status: str
+    text: str
+    promise: str = ""
+    fix: str = ""
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +77,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     text: str
     fix: str = ""
+    rows: tuple[Finding, ...] = ()
 
 
 class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ with the comments and with the commented options switched on).
 
 from collections.abc import Iterator, Sequence
 
-from ouroboros.cli.results import Benchmark, Found
+from ouroboros.cli.results import Benchmark, Challenge, Found
 from ouroboros.cli.toml import key, literal, text_of_duration, text_of_size
 from ouroboros.config import Config, Governor
 from ouroboros.model.text import safe_line
@@ -16,6 +16,11 @@ from ouroboros.model.text import safe_line
 _EXAMPLE = Benchmark(
     name="main", command=("{python}", "benchmarks/main.py"), file="benchmarks/main.py", ready=False
 )
+
+_EXAMPLE_CHALLENGE = Challenge(
+    name="main", call="package.module:function", file="", line=0, parameters=(), loops=0
+)
+_WIDE = 70
 
 
 def render(found: Found) -> str:
@@ -26,6 +31,7 @@ def render(found: Found) -> str:
         _environment(found),
         _tests(found),
         _benchmarks(found.benchmarks),
+        _challenges(found),
         _governor(found),
         _rest(),
     )
@@ -94,6 +100,32 @@ def _commented(benchmark: Benchmark) -> Iterator[str]:
         yield f"# {safe_line(benchmark.note)}"
     yield f"# [benchmarks.{key(benchmark.name)}]"
     yield f"# command = {literal(benchmark.command)}"
+
+
+def _challenges(found: Found) -> Iterator[str]:
+    yield "# A challenge asks baseline and candidate the same secret inputs, new ones each round,"
+    yield "# and compares the results in type and bytes; it is harder to deceive than tests. Inputs"
+    yield "# are drawn from the function's annotations by hypothesis, in the interpreter above."
+    yield "# Those are small: a generator of your own, in a protected file, measures better; name"
+    yield '# it beside the call, as inputs = "challenges/NAME.py:function".'
+    if not found.has_hypothesis:
+        yield "# That interpreter does not have hypothesis: 'pip install hypothesis' there first."
+    if not found.challenges:
+        yield "#"
+        yield "# No function was found whose arguments can be drawn and whose body looks pure."
+    for challenge in found.challenges or (_EXAMPLE_CHALLENGE,):
+        yield "#"
+        if challenge.line:
+            yield from _about(challenge)
+        yield f"# [challenges.{key(challenge.name)}]"
+        yield f"# call = {literal(challenge.call)}"
+
+
+def _about(challenge: Challenge) -> Iterator[str]:
+    loops = f"{challenge.loops} loop{'' if challenge.loops == 1 else 's'}"
+    takes = safe_line(f"({', '.join(challenge.parameters)})", limit=_WIDE - 4)
+    yield f"# {safe_line(challenge.file, limit=_WIDE // 2)}:{challenge.line}, {loops}, takes"
+    yield f"#   {takes}"
 
 
 def _governor(found: Found) -> Iterator[str]:

@@ -9,6 +9,7 @@ as `\uXXXX`, which is the same JSON value; on a terminal it is indented.
 import os
 import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
@@ -99,6 +100,7 @@ def table(
     rows: Sequence[Sequence[Cell]],
     *,
     right: Sequence[int] = (),
+    wrap: bool = False,
     stream: TextIO | None = None,
 ) -> None:
     """Print an aligned table; on a terminal the last column is cut to the width.
@@ -108,6 +110,7 @@ def table(
         heads: the titles of the columns; no heading line where all are empty.
         rows: the cells, made safe here, each on one line.
         right: the columns to align to the right.
+        wrap: continue the last column on the next line instead of cutting it.
         stream: where to; stdout by default.
     """
     from ouroboros.cli.words import fit, width
@@ -120,7 +123,7 @@ def table(
     room = max(20, _columns(out) - sum(widths[:-1]) - 2 * (len(heads) - 1))
 
     def padded(text: str, column: int) -> str:
-        if column == len(heads) - 1:
+        if column == len(heads) - 1 and not wrap:
             text = fit(text, room)
         gap = " " * max(0, widths[column] - width(text))
         return gap + text if column in right else text + gap
@@ -129,8 +132,13 @@ def table(
         head = "  ".join(padded(h, i) for i, h in enumerate(heads)).rstrip()
         _write(out, style(head, "dim", on=on))
     for row, texts in zip(rows, plain, strict=True):
+        more = []
+        if wrap:
+            texts[-1], *more = textwrap.wrap(texts[-1], room, break_on_hyphens=False) or [""]
         cells = [style(padded(t, i), _style(row[i]), on=on) for i, t in enumerate(texts)]
         _write(out, "  ".join(cells).rstrip())
+        for rest in more:
+            _write(out, " " * (sum(widths[:-1]) + 2 * (len(heads) - 1)) + rest)
 
 
 def _columns(stream: TextIO) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from ouroboros.config import Config, Duration, Size
+from ouroboros.model.text import safe_text
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _TIMES = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
@@ -85,11 +86,18 @@ def key(name: str) -> str:
 
 
 def literal(value: Any) -> str:
-    """Return a TOML value. JSON's strings are TOML's basic strings, but for a raw DEL."""
+    """Return a TOML value. JSON's strings are TOML's basic strings, but for a raw DEL.
+
+    What could act on a terminal or hide from a reader (a path may hold it) becomes an escape.
+    """
     if isinstance(value, list | tuple):
         return f"[{', '.join(literal(item) for item in value)}]"
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+        return "".join(map(_seen, json.dumps(value, ensure_ascii=False)))
     if isinstance(value, bool):
         return "true" if value else "false"
     return repr(value)
+
+
+def _seen(char: str) -> str:
+    return char if safe_text(char) == char else f"\\U{ord(char):08x}"

@@ -18,7 +18,7 @@ _TITLE = 60
 
 
 _ORDERS = str.maketrans("[]", "()")
-_REFERENCE = re.compile(r"[#@](?=\w)|\bGH-(?=\d)|\*(?=\*)", re.IGNORECASE)
+_REFERENCE = re.compile(r"[#@](?=\w)|GH-(?=\d)|\*(?=\*)", re.IGNORECASE)
 
 
 def quoted(text: str, limit: int) -> str:

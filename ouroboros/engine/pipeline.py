@@ -8,7 +8,7 @@ starts a new one.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from ouroboros.engine.core import Core, hold_expiry, plan_for, reason_of
 from ouroboros.engine.messages import candidate_message
@@ -23,11 +23,12 @@ from ouroboros.errors import (
     OuroborosError,
     PatchError,
 )
-from ouroboros.evaluation.screen import screen
+from ouroboros.evaluation.screen import SOURCE_LIMIT, screen, screen_text
 from ouroboros.governor.decide import Evidence, decide, screen_verdict
 from ouroboros.model import events as ev
 from ouroboros.model.evaluation import EvaluationStatus
 from ouroboros.model.phase import IN_FLIGHT, Phase
+from ouroboros.model.proposal import Mark
 from ouroboros.model.state import Candidate, State, errors_in_a_row
 from ouroboros.model.verdict import Decision, Reason, Verdict
 from ouroboros.vcs.values import Built
@@ -165,20 +166,34 @@ class Pipeline:
         """Build the commit (objects and private refs only) and judge its shape before it runs."""
         core = self._core
         diff = await self._diff(c)
+        config = core.config.config
+        if await self._refused(c, screen_text(diff, config)):
+            return  # before git unpacks it
         try:
             built = await self._built_commit(c, diff)
         except PatchError as error:
             refusal = Reason(code="does_not_apply", text=str(error))
             await core.recorder.record(ev.Rejected(candidate=c.id, reasons=(refusal,)))
             return
-        modes = await core.git(core.deps.repository.modes, c.base, built.commit)
-        marks = screen(diff, built.files, modes, core.config.config.governor)
+        repository = core.deps.repository
+        modes = await core.git(repository.modes, c.base, built.commit)
+        sources = await core.git(repository.sources, c.base, built.commit, limit=SOURCE_LIMIT)
+        tracked = await core.git(repository.files, c.base)
+        # In a thread: to read a large file as a syntax tree takes longer than a frame of a screen.
+        marks = await asyncio.to_thread(
+            screen, diff, built.files, modes, sources, config=config, tracked=tracked
+        )
+        if not await self._refused(c, marks):
+            event = ev.Screened(candidate=c.id, files=built.files, marks=marks)
+            await core.recorder.record(event)
+
+    async def _refused(self, c: Candidate, marks: Sequence[Mark]) -> bool:
+        """Write the refusal, if the marks ask for one."""
         refusals = screen_verdict(marks)
         if refusals:
             self._built.pop(c.id, None)
-            await core.recorder.record(ev.Rejected(candidate=c.id, reasons=refusals))
-            return
-        await core.recorder.record(ev.Screened(candidate=c.id, files=built.files, marks=marks))
+            await self._core.recorder.record(ev.Rejected(candidate=c.id, reasons=refusals))
+        return bool(refusals)
 
     async def _build(self, c: Candidate) -> None:
         """Record candidate commit and checkpoint; after a restart the commit is built again."""

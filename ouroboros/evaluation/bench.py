@@ -1,21 +1,25 @@
-"""The paired benchmark: baseline and candidate, back to back, in an order that a coin decides.
+"""Paired measurement: baseline and candidate, back to back, in an order that a coin decides.
 
 Stored baselines are useless on a shared machine, so that the baseline is measured again in every
 pair. The coin is fair, thrown for each pair and kept in the record: with a fixed order, drift of
-the machine would look like an effect. Each run is a fresh process on a fresh tree and is timed by
-the launcher. No pair is ever thrown away.
+the machine would look like an effect. Each run is a fresh process on a fresh tree and is timed
+outside of it. No pair is ever thrown away.
 
 A run that fails is not an observation: on the candidate it is a rejection, on the baseline nobody
 can know anything. When to stop is the governor's rule (`Sequential`), besides the time budget.
+What is measured is a `Contestant`: a benchmark (here), or a challenge.
 """
 
 import asyncio
 import random
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
+from ouroboros.config import Benchmark, Challenge
 from ouroboros.evaluation import proof
 from ouroboros.evaluation.dossier import Dossier
 from ouroboros.evaluation.lab import Job
@@ -42,24 +46,85 @@ class Sides(msgspec.Struct, frozen=True, kw_only=True):
     candidate: Path
 
 
-async def dry_run(job: Job, sides: Sides, name: str, dossier: Dossier) -> None:
-    """Run one benchmark once on each side, unmeasured: does it work, and on which files?
+class Contestant(Protocol):
+    """What can be measured in pairs. `name` is that of its series."""
 
-    Raises:
-        Halt: it fails on a side, or ran files that are not the tree's.
-    """
-    for side, tree in (("baseline", sides.baseline), ("candidate", sides.candidate)):
-        spec = job.plan.config.benchmarks[name]
-        outcome = await job.run(
-            job.command(job.argv(spec.command), tree, spec.timeout, witness=True)
+    name: str
+
+    @property
+    def spec(self) -> Benchmark | Challenge:
+        """Its table of the configuration."""
+
+    async def rehearse(self) -> None:
+        """Run once, unmeasured: does it work, and on which files?
+
+        Raises:
+            Halt: it fails on a side, or ran files that are not the tree's.
+        """
+
+    async def pair(self, *, candidate_first: bool) -> Pair:
+        """Take one pair.
+
+        Raises:
+            Halt: a side failed.
+        """
+
+
+class Bench:
+    """A benchmark as a contestant."""
+
+    def __init__(self, job: Job, sides: Sides, name: str, dossier: Dossier) -> None:
+        """Prepare.
+
+        Args:
+            job: the evaluation.
+            sides: the two trees.
+            name: in `[benchmarks]`.
+            dossier: where checks and proof go.
+        """
+        self.name = name
+        self.spec: Benchmark = job.plan.config.benchmarks[name]
+        self._job = job
+        self._sides = sides
+        self._dossier = dossier
+
+    async def rehearse(self) -> None:
+        """Run once on each side."""
+        job, dossier = self._job, self._dossier
+        for side, tree in (
+            ("baseline", self._sides.baseline),
+            ("candidate", self._sides.candidate),
+        ):
+            outcome = await job.run(
+                job.command(job.argv(self.spec.command), tree, self.spec.timeout, witness=True)
+            )
+            reports = decode(outcome.result, whole=outcome.result_whole).modules
+            if not outcome.ok:
+                dossier.add(await _failure(job, self.name, side, outcome))
+            await check_files(job, tree, reports, dossier)
+            if side == "candidate":
+                await prove(job, tree, reports, dossier)
+                dossier.add(_passed(self.name, outcome))
+
+    async def pair(self, *, candidate_first: bool) -> Pair:
+        """Run on one side, then on the other."""
+        job = self._job
+        started = job.lab.clock_ns()
+        samples: dict[str, Sample] = {}
+        order = ("candidate", "baseline") if candidate_first else ("baseline", "candidate")
+        for side in order:
+            tree = self._sides.candidate if side == "candidate" else self._sides.baseline
+            command = job.command(job.argv(self.spec.command), tree, self.spec.timeout)
+            outcome = await job.run(command)
+            if not outcome.ok:
+                self._dossier.add(await _failure(job, self.name, side, outcome))
+            samples[side] = outcome.sample
+        return Pair(
+            started_ns=started,
+            candidate_first=candidate_first,
+            baseline=samples["baseline"],
+            candidate=samples["candidate"],
         )
-        reports = decode(outcome.result, whole=outcome.result_whole).modules
-        if not outcome.ok:
-            dossier.add(await _failure(job, name, side, outcome))
-        await check_files(job, tree, reports, dossier)
-        if side == "candidate":
-            await prove(job, tree, reports, dossier)
-            dossier.add(_passed(name, outcome))
 
 
 async def check_files(job: Job, tree: Path, reports: tuple[Modules, ...], dossier: Dossier) -> None:
@@ -75,28 +140,32 @@ async def check_files(job: Job, tree: Path, reports: tuple[Modules, ...], dossie
         dossier.add(check)
 
 
-async def prove(job: Job, tree: Path, reports: tuple[Modules, ...], dossier: Dossier) -> None:
-    """Note which changed files a run of the candidate has loaded."""
-    dossier.proof |= set(await asyncio.to_thread(proof.loaded, tree, job.plan.changed, reports))
+async def prove(
+    job: Job, tree: Path, reports: tuple[Modules, ...], dossier: Dossier
+) -> frozenset[str]:
+    """Note which changed files a run of the candidate has loaded; returns them."""
+    found = await asyncio.to_thread(proof.loaded, tree, job.plan.changed, reports)
+    dossier.proof |= set(found)
+    return frozenset(found)
 
 
-async def measure(job: Job, sides: Sides, dossier: Dossier) -> None:
-    """Screen every benchmark; confirm on fresh pairs what looks worth it.
+async def measure(job: Job, contestants: Sequence[Contestant], dossier: Dossier) -> None:
+    """Screen every contestant; confirm on fresh pairs what looks worth it.
 
     Raises:
         Halt: a run failed.
     """
-    worth: list[str] = []
-    for name in job.plan.config.benchmarks:
-        screened = await _stage(job, sides, name, Stage.SCREEN, dossier)
-        if _regressed(screened, name):
+    worth: list[Contestant] = []
+    for contestant in contestants:
+        screened = await _stage(job, contestant, Stage.SCREEN, dossier)
+        if _regressed(screened, contestant.name):
             return  # it will be refused; nothing that follows could change that
-        answer = screened.comparison(name, Stage.SCREEN).outcome
+        answer = screened.comparison(contestant.name, Stage.SCREEN).outcome
         neutral = job.plan.config.governor.accept_neutral and answer is Answer.NEUTRAL
         if answer is Answer.IMPROVED or neutral:
-            worth.append(name)
-    for name in worth:
-        await _stage(job, sides, name, Stage.CONFIRM, dossier)
+            worth.append(contestant)
+    for contestant in worth:
+        await _stage(job, contestant, Stage.CONFIRM, dossier)
 
 
 def _regressed(sequential: Sequential, name: str) -> bool:
@@ -104,18 +173,17 @@ def _regressed(sequential: Sequential, name: str) -> bool:
     return any(c.outcome is Answer.REGRESSED for c in comparisons)
 
 
-async def _stage(job: Job, sides: Sides, name: str, stage: Stage, dossier: Dossier) -> Sequential:
+async def _stage(job: Job, contestant: Contestant, stage: Stage, dossier: Dossier) -> Sequential:
     """Take pairs until the rule has heard enough, or the time is up."""
-    plan, governor = job.plan, job.plan.config.governor
-    spec = plan.config.benchmarks[name]
-    sequential = Sequential(rule_for(governor, spec, stage))
+    plan, governor, name = job.plan, job.plan.config.governor, contestant.name
+    sequential = Sequential(rule_for(governor, contestant.spec, stage))
     coin = random.Random(f"{plan.seed}:{stage}:{name}")  # noqa: S311 - must be replayable
     pairs: list[Pair] = []
     until = time.monotonic_ns() + governor.benchmark_budget
     try:
         while not sequential.settled and time.monotonic_ns() < until:
             heads = coin.random() < 0.5  # noqa: PLR2004 - a fair coin
-            pair = await _pair(job, sides, name, dossier, candidate_first=heads)
+            pair = await contestant.pair(candidate_first=heads)
             pairs.append(pair)
             sequential.push(pair)
             _tell(job, sequential, name, stage, len(pairs))
@@ -136,27 +204,6 @@ def _tell(job: Job, sequential: Sequential, name: str, stage: Stage, done: int) 
         comparison=comparison,
     )
     job.tell(progress)
-
-
-async def _pair(
-    job: Job, sides: Sides, name: str, dossier: Dossier, *, candidate_first: bool
-) -> Pair:
-    spec = job.plan.config.benchmarks[name]
-    started = job.lab.clock_ns()
-    samples: dict[str, Sample] = {}
-    order = ("candidate", "baseline") if candidate_first else ("baseline", "candidate")
-    for side in order:
-        tree = sides.candidate if side == "candidate" else sides.baseline
-        outcome = await job.run(job.command(job.argv(spec.command), tree, spec.timeout))
-        if not outcome.ok:
-            dossier.add(await _failure(job, name, side, outcome))
-        samples[side] = outcome.sample
-    return Pair(
-        started_ns=started,
-        candidate_first=candidate_first,
-        baseline=samples["baseline"],
-        candidate=samples["candidate"],
-    )
 
 
 def _passed(name: str, outcome: Outcome) -> CheckOutcome:

@@ -31,6 +31,7 @@ class Dossier:
         self.checks: list[CheckOutcome] = []
         self.series: list[Series] = []
         self.proof: set[str] = set()
+        self.challenged: set[str] = set()
         self.untested: tuple[str, ...] = ()
 
     def add(self, check: CheckOutcome) -> None:

@@ -1,4 +1,4 @@
-"""One evaluation, whole: trees, tests, proof of files, paired benchmarks, in this order.
+"""One evaluation, whole: trees, tests, proof of files, challenges, benchmarks, in this order.
 
 Cheap gates first, and each stops the rest. What a candidate does ends as `failed`, what went wrong
 with us or with the baseline as `error`; the two are never mixed up, and neither raises.
@@ -13,13 +13,21 @@ from typing import TypeVar
 
 from ouroboros.config import Framework
 from ouroboros.errors import EvaluationError, OuroborosError
-from ouroboros.evaluation import bench, suite
+from ouroboros.evaluation import bench, control, shadow, suite
+from ouroboros.evaluation.challenge.contestant import Challenger
+from ouroboros.evaluation.control import Control
 from ouroboros.evaluation.dossier import Dossier, Halt
 from ouroboros.evaluation.lab import Job, Lab
 from ouroboros.evaluation.plan import Plan
 from ouroboros.evaluation.suite import TestRun
 from ouroboros.evaluation.untested import UNKNOWN, of_trees
-from ouroboros.model.evaluation import CheckStatus, Evaluation, EvaluationStatus
+from ouroboros.model.evaluation import (
+    CHALLENGE,
+    Assurance,
+    CheckStatus,
+    Evaluation,
+    EvaluationStatus,
+)
 from ouroboros.model.globs import matches
 from ouroboros.model.progress import Progress
 from ouroboros.model.text import safe_line
@@ -60,7 +68,7 @@ async def evaluate(
         attempt=plan.attempt,
         checks=tuple(dossier.checks),
         series=tuple(dossier.series),
-        assurance=suite.assurance(plan.config.tests.framework),
+        assurance=_assurance(plan, dossier),
         sandbox=lab.sandbox.level_for(plan.config.sandbox),
         machine=machine,
         started_ns=started,
@@ -76,27 +84,58 @@ async def _carry_out(job: Job, dossier: Dossier) -> None:
     async with job.tree(plan.base_commit) as base, job.tree(plan.candidate_commit) as candidate:
         await asyncio.to_thread(_check_protected, plan, base, candidate)
         await _tests(job, base, candidate, dossier)
-        sides = bench.Sides(baseline=base, candidate=candidate)
-        if not plan.config.benchmarks:
-            return
-        job.report("proof")
-        for name in plan.config.benchmarks:
-            await bench.dry_run(job, sides, name, dossier)
+        if plan.config.benchmarks or plan.config.challenges:
+            await _measure(job, bench.Sides(baseline=base, candidate=candidate), dossier)
+
+
+async def _measure(job: Job, sides: bench.Sides, dossier: Dossier) -> None:
+    """Rehearse, then measure: challenges first, since they also compare."""
+    config = job.plan.config
+    challengers = [Challenger(job, sides, name, dossier) for name in config.challenges]
+    benches = [bench.Bench(job, sides, name, dossier) for name in config.benchmarks]
+    contestants: list[bench.Contestant] = [*challengers, *benches]
+    job.report("proof")
+    try:
+        for contestant in contestants:
+            await contestant.rehearse()
         # One at a time: two evaluations that measure at once measure each other.
         async with job.lab.measuring:
-            await bench.measure(job, sides, dossier)
+            await bench.measure(job, contestants, dossier)
+        for challenger in challengers:
+            await challenger.passed()
+    finally:
+        for challenger in challengers:
+            await challenger.close()
+
+
+def _assurance(plan: Plan, dossier: Dossier) -> Assurance:
+    """How much the checks prove: challenges count where they ran every changed file that ran."""
+    passed = {c.name for c in dossier.checks if c.status is CheckStatus.PASSED}
+    challenges = {f"{CHALLENGE}{name}" for name in plan.config.challenges}
+    ran = dossier.proof and dossier.proof <= dossier.challenged
+    if challenges and challenges <= passed and ran:
+        return Assurance.CHALLENGE
+    return suite.assurance(plan.config.tests.framework)
 
 
 async def _tests(job: Job, base: Path, candidate: Path, dossier: Dossier) -> None:
-    framework = job.plan.config.tests.framework
+    config = job.plan.config
+    framework = config.tests.framework
     baseline = await _baseline(job, base)
     dossier.add(suite.judge_baseline(framework, baseline))
     await bench.check_files(job, base, baseline.records.modules, dossier)
     job.report("tests")
+    roots = config.environment.path
+    if shadows := await asyncio.to_thread(shadow.shadowing, base, candidate, roots):
+        dossier.add(suite.shadowed(shadows))
     run = await suite.run(job, candidate)
     await bench.check_files(job, candidate, run.records.modules, dossier)
     await bench.prove(job, candidate, run.records.modules, dossier)
     dossier.add(suite.judge_candidate(framework, run, baseline))
+    if control.wanted(job):
+        job.report("inverted")
+        learnt = await _control(job, base, baseline)
+        dossier.add(await control.check(job, candidate, learnt))
     if framework is not Framework.COMMAND:
         dossier.untested = await _untested(job, base, candidate)
 
@@ -115,6 +154,20 @@ async def _baseline(job: Job, base: Path) -> TestRun:
         if suite.judge_baseline(config.tests.framework, run).status is CheckStatus.PASSED:
             _remember(lab.baselines, key, run)
         return run
+
+
+async def _control(job: Job, base: Path, baseline: TestRun) -> Control:
+    """Learn from the baseline how its tests end when turned around, once as above."""
+    lab = job.lab
+    key = _tests_key(job.plan) + repr(job.plan.config.governor.protected)
+    async with lab.baselining:
+        known = lab.controls.get(key)
+        if known is not None:
+            return known
+        learnt = await control.learn(job, base, baseline)
+        if not learnt.fault:
+            _remember(lab.controls, key, learnt)
+        return learnt
 
 
 async def _untested(job: Job, base: Path, candidate: Path) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from ouroboros.model.progress import Progress
 from ouroboros.sandbox import HARNESS, TREE, Command, Ending, Outcome, Sandbox
 
 if TYPE_CHECKING:
+    from ouroboros.evaluation.control import Control
     from ouroboros.evaluation.suite import TestRun
 
 INSIDE = Path(__file__).with_name("inside")
@@ -55,6 +56,8 @@ class Lab:
         self.measuring = asyncio.Lock()
         self.baselining = asyncio.Lock()
         self.baselines: dict[str, TestRun] = {}
+        self.twins: dict[str, bool] = {}
+        self.controls: dict[str, Control] = {}
         self.coverages: dict[str, tuple[Coverage, ...]] = {}
         self._put_evidence = put_evidence
 
@@ -67,7 +70,11 @@ class Lab:
         ]
         if not parts:
             return ""
-        return await asyncio.to_thread(self._put_evidence, b"\n".join(parts))
+        return await self.keep(b"\n".join(parts))
+
+    async def keep(self, data: bytes) -> str:
+        """Store evidence; returns its hash."""
+        return await asyncio.to_thread(self._put_evidence, data)
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,11 +2,24 @@
 
 The other end is beside hostile code, so that everything here is checked: a line that is no record
 makes the whole channel unbelievable, and nothing here raises for it.
+
+Reports of tests carry a proof in each line: a keyed hash over the line and its number, with a key
+that is drawn for the run and read by our file before any code of the target. Whoever finds the
+descriptor and writes to it breaks the chain, and so does who leaves out a line or repeats one. It
+does not stop code that goes looking for our functions in its own process; what such code reports
+is put to the test by the control run (`control`).
 """
 
-from typing import TypeVar
+import hashlib
+import hmac
+from collections import Counter
 
 import msgspec
+
+_PROOF = 32
+"""Hexadecimal digits of the proof that begins a line."""
+
+_OUTCOMES = {"passed", "failed", "skipped", "xfailed", "xpassed", "unknown"}
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
@@ -14,9 +27,15 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
 
 
 class Collected(Record, frozen=True, kw_only=True, tag="collected"):
-    """The tests that will run."""
+    """The tests that will run.
+
+    `files` are those that hold them, relative to the tree; `config` is the file, if any, that the
+    framework took its settings from.
+    """
 
     ids: tuple[str, ...]
+    files: tuple[str, ...] = ()
+    config: str = ""
 
 
 class TestEnded(Record, frozen=True, kw_only=True, tag="test"):
@@ -62,16 +81,35 @@ class End(Record, frozen=True, kw_only=True, tag="end"):
 
 
 class Records(msgspec.Struct, frozen=True, kw_only=True):
-    """All records of one run. `tests` keeps the worst outcome of each id."""
+    """All records of one run.
+
+    Attributes:
+        collected: ids of the tests that were to run; an id may stand for several tests.
+        files: where they are, relative to the tree.
+        config: where the framework took its settings from.
+        tests: the worst outcome of each id.
+        errors: ids of what failed and is no test.
+        modules: what was loaded.
+        profiles: where time was spent.
+        end: the run's own end; None if it never came to it.
+        flaw: why these records are not believed; empty if they are.
+    """
 
     collected: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    config: str = ""
     tests: dict[str, str] = {}
     errors: tuple[str, ...] = ()
     modules: tuple[Modules, ...] = ()
     profiles: tuple[Profile, ...] = ()
     coverage: tuple[Coverage, ...] = ()
     end: End | None = None
-    readable: bool = True
+    flaw: str = ""
+
+    @property
+    def readable(self) -> bool:
+        """Whether the channel carried nothing but honest-looking records."""
+        return not self.flaw
 
     @property
     def failed(self) -> tuple[str, ...]:
@@ -85,38 +123,116 @@ _DECODER = msgspec.json.Decoder(
 )
 
 
-def decode(data: bytes, *, whole: bool = True) -> Records:
+class _Flaw(Exception):  # noqa: N818 - a finding of this file, it never leaves it
+    """These records are not believed."""
+
+
+def decode(data: bytes, *, whole: bool = True, key: bytes = b"") -> Records:
     """Decode the bytes of a result channel.
 
     Args:
         data: what was kept.
         whole: False where more was written than was kept.
+        key: of the proofs; empty where lines carry none.
     """
-    found: list[Record] = []
-    for line in data.splitlines():
-        try:
-            found.append(_DECODER.decode(line))
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return Records(readable=False)
-    tests: dict[str, str] = {}
-    for record in _of(TestEnded, found):
-        if tests.get(record.id) != "failed":
-            tests[record.id] = record.outcome
-    ends = _of(End, found)
-    return Records(
-        collected=tuple(i for record in _of(Collected, found) for i in record.ids),
-        tests=tests,
-        errors=tuple(record.id for record in _of(CollectionError, found)),
-        modules=_of(Modules, found),
-        profiles=_of(Profile, found),
-        coverage=_of(Coverage, found),
-        end=ends[0] if len(ends) == 1 else None,
-        readable=whole and len(ends) <= 1,
-    )
+    if not whole:
+        return Records(flaw="More was written than any report needs.")
+    reader = _Reader()
+    try:
+        for number, line in enumerate(data.splitlines()):
+            reader.take(_DECODER.decode(_proven(line, number, key) if key else line))
+    except _Flaw as flaw:
+        return Records(flaw=str(flaw))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return Records(flaw="Something was written that is no record.")
+    return reader.records()
 
 
-_Kind = TypeVar("_Kind", bound=Record)
+def proof(text: bytes, number: int, key: bytes) -> bytes:
+    """Return what begins the line `number` if the text is ours."""
+    data = b"%d " % number + text
+    return hashlib.blake2b(data, key=key, digest_size=_PROOF // 2).hexdigest().encode()
 
 
-def _of(kind: type[_Kind], records: list[Record]) -> tuple[_Kind, ...]:
-    return tuple(record for record in records if isinstance(record, kind))
+def _proven(line: bytes, number: int, key: bytes) -> bytes:
+    text = line[_PROOF + 1 :]
+    if not hmac.compare_digest(line[:_PROOF], proof(text, number, key)):
+        raise _Flaw("Something was written that our reporter did not write.")
+    return text
+
+
+class _Reader:
+    """Takes one record after another, and insists on an order that makes sense."""
+
+    def __init__(self) -> None:
+        """Start with nothing seen."""
+        self._collected: Collected | None = None
+        self._expected: Counter[str] = Counter()
+        self._tests: dict[str, str] = {}
+        self._counts: Counter[str] = Counter()
+        self._errors: list[str] = []
+        self._modules: list[Modules] = []
+        self._profiles: list[Profile] = []
+        self._coverage: list[Coverage] = []
+        self._end: End | None = None
+
+    def take(self, record: Record) -> None:
+        """Take the next record.
+
+        Raises:
+            _Flaw: it does not belong here.
+        """
+        if self._end is not None:
+            raise _Flaw("Something was written after the end of the test run.")
+        match record:
+            case Collected():
+                if self._collected is not None:
+                    raise _Flaw("Tests were collected twice.")
+                self._collected = record
+                self._expected = Counter(record.ids)
+            case TestEnded():
+                self._take_test(record)
+            case CollectionError():
+                self._errors.append(record.id)
+            case Modules():
+                self._modules.append(record)
+            case Profile():
+                self._profiles.append(record)
+            case Coverage():
+                self._coverage.append(record)
+            case End():
+                self._end = record
+
+    def _take_test(self, record: TestEnded) -> None:
+        name = record.id
+        if self._collected is None:
+            raise _Flaw("A test was reported before tests were collected.")
+        if record.outcome not in _OUTCOMES:
+            raise _Flaw("A test was reported with an outcome that does not exist.")
+        self._counts[name] += 1
+        if self._counts[name] > self._expected[name]:
+            raise _Flaw("A test was reported twice, or was never collected.")
+        self._tests[name] = _worse(self._tests.get(name, record.outcome), record.outcome)
+
+    def records(self) -> Records:
+        """Return all of them."""
+        collected = self._collected or Collected(ids=())
+        return Records(
+            collected=collected.ids,
+            files=collected.files,
+            config=collected.config,
+            # Of several tests with one id, one that is missing makes them all unreported.
+            tests={i: o for i, o in self._tests.items() if self._counts[i] == self._expected[i]},
+            errors=tuple(self._errors),
+            modules=tuple(self._modules),
+            profiles=tuple(self._profiles),
+            coverage=tuple(self._coverage),
+            end=self._end,
+        )
+
+
+_RANK = ("passed", "xpassed", "xfailed", "skipped", "unknown", "failed")
+
+
+def _worse(one: str, other: str) -> str:
+    return max(one, other, key=_RANK.index)

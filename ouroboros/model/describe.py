@@ -139,7 +139,8 @@ def _landed(event: ev.CandidateEvent) -> str:
 
 
 def _evaluation(evaluation: Evaluation) -> str:
-    bad = next((c for c in evaluation.checks if c.status is not CheckStatus.PASSED), None)
+    fine = (CheckStatus.PASSED, CheckStatus.SKIPPED)
+    bad = next((c for c in evaluation.checks if c.status not in fine), None)
     if bad is not None:
         return f"{evaluation.status.value}, {_name(bad.name)}: {safe_line(bad.text)}"
     pairs = sum(len(s.pairs) for s in evaluation.series)

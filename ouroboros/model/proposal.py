@@ -52,10 +52,11 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Severity(StrEnum):
-    """What a finding of the screen asks for."""
+    """What a finding of the screen asks for; a note asks for nothing, it is said and kept."""
 
     REJECT = "reject"
     HOLD = "hold"
+    NOTE = "note"
 
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,10 +20,11 @@ JSON lines over the socket FD: `run` (with file descriptors attached), `kill`; e
 exactly once. It knows no policy: argv, environment and limits are the engine's business. When the
 engine is gone, it removes the runs' control groups and the folder SCRATCH on its behalf.
 """
-# ruff: noqa: PTH106, PTH123, PTH208 - plain strings: pathlib would double the start-up time
+# ruff: noqa: PTH100, PTH106, PTH118, PTH120, PTH123, PTH208 - plain strings: pathlib would double the start-up time
 
 import contextlib
 import ctypes
+import functools
 import json
 import os
 import resource
@@ -37,7 +38,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 if TYPE_CHECKING or __package__:
     from ouroboros.sandbox import removal, watching
 else:  # run as a program, which no package is in sight of
-    sys.path.append(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120 - as above
+    sys.path.append(os.path.dirname(os.path.abspath(__file__)))
     import removal
     import watching
 
@@ -58,6 +59,7 @@ _LIMITS = {
     "fsize": resource.RLIMIT_FSIZE,
     "nofile": resource.RLIMIT_NOFILE,
     "address": resource.RLIMIT_AS,
+    "nproc": resource.RLIMIT_NPROC,
     "nice": getattr(resource, "RLIMIT_NICE", -1),
     "rtprio": getattr(resource, "RLIMIT_RTPRIO", -1),
 }
@@ -82,6 +84,7 @@ class Run:
         self.status_pipe = status
         self.error_pipe = error
         self.watch = watching.Watch(request["watch"]) if request.get("watch") else None
+        self.warded = request.get("landlock") is not None
         self.deadline = 0
         self.started = 0
         self.ended = 0
@@ -103,6 +106,11 @@ def start(request: dict[str, Any], fds: list[int]) -> Run:
     Raises:
         OSError: no descriptor or no process was to be had.
     """
+    warded = request.get("landlock") is not None
+    if warded:
+        _warden()  # loaded here once, not in every child
+        # It waits for this signal: one that comes early must not meet our own handler.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     status_r, status_w = os.pipe() if request["confined"] else (-1, -1)
     error_r, error_w = os.pipe()
     begun = time.monotonic_ns()
@@ -115,6 +123,8 @@ def start(request: dict[str, Any], fds: list[int]) -> Run:
         _close(error_r)
         raise
     finally:
+        if warded:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         _close(status_w)
         _close(error_w)
     run = Run(request, pid, status_r, error_r)
@@ -129,25 +139,47 @@ def _become(request: dict[str, Any], fds: list[int], status: int, error: int) ->
         os.setsid()
         if _libc is not None:
             _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        for path in request.get("cgroups", ()):
-            with open(path, "wb", buffering=0) as procs:
-                procs.write(b"0")
         _arrange(request["targets"], fds, status, error)
-        for name, value in request["limits"].items():
-            hard = resource.getrlimit(_LIMITS[name])[1]
-            capped = value if hard == resource.RLIM_INFINITY else min(value, hard)
-            resource.setrlimit(_LIMITS[name], (capped, capped))
-        for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_DFL)
-        os.umask(0o022)
-        os.chdir(request.get("cwd") or "/")
         marked = {**request["env"], RUN_MARK: request["mark"]}
+        if request.get("landlock") is not None:
+            warden = _warden()
+            warden.keep(request["landlock"], request["argv"], marked, lambda: _prepare(request))
+        _prepare(request)
         os.execve(request["argv"][0], request["argv"], marked)  # noqa: S606 - no shell wanted
     except BaseException as problem:  # noqa: BLE001 - a forked child must never return
         try:
             os.write(_ERROR_FD, f"{type(problem).__name__}: {problem}".encode())
         finally:
             os._exit(127)
+
+
+def _prepare(request: dict[str, Any]) -> None:
+    """In the process that becomes the command: control groups, limits, signals, folder."""
+    for path in request.get("cgroups", ()):
+        with open(path, "wb", buffering=0) as procs:
+            procs.write(b"0")
+    for name, value in request["limits"].items():
+        hard = resource.getrlimit(_LIMITS[name])[1]
+        capped = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(_LIMITS[name], (capped, capped))
+    for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    os.umask(0o022)
+    os.chdir(request.get("cwd") or "/")
+
+
+@functools.cache
+def _warden() -> Any:
+    """The program of the Landlock rung, which lies beside this one."""
+    from importlib.util import module_from_spec, spec_from_file_location
+
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "warden.py")
+    spec = spec_from_file_location("warden", path)
+    if spec is None or spec.loader is None:
+        raise FileNotFoundError(path)
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def _arrange(targets: list[int], fds: list[int], status: int, error: int) -> None:
@@ -182,7 +214,10 @@ def stop(run: Run, end: str) -> None:
     if run.inner:
         _hurry(run.inner)
         _kill(run.inner)
-    if not run.reaped:
+    if run.warded and not run.reaped:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(run.pid, signal.SIGTERM)  # it ends the run's processes, and then itself
+    elif not run.reaped:
         _kill_group(run.pid)
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from ouroboros.errors import SandboxError
+from ouroboros.sandbox.landlock import Order
 from ouroboros.sandbox.strays import end_strays, marked
 
 _PROGRAM = Path(__file__).with_name("launcher.py")
@@ -29,7 +30,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     `mark` stands in the run's environment, to find its processes by. `targets` are the descriptor
     numbers inside for the descriptors that travel along. `confined` says that argv is bubblewrap,
     which then reports on descriptor 4 and reads its filter of system calls from 7. `watch` are the
-    limits that the launcher enforces itself.
+    limits that the launcher enforces itself. `landlock` has a warden start argv confined so;
+    `confined` is then said too, since the warden reports as bubblewrap does.
     """
 
     id: int
@@ -43,6 +45,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     timeout_ns: int
     confined: bool
     watch: "Watch | None" = None
+    landlock: Order | None = None
     op: str = "run"
 
 
@@ -54,20 +57,18 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
         counter: the control group's file that counts it; empty to add up processes.
         memory: bytes; 0 where the kernel limits memory and processes.
         processes: how many.
-        tree: bytes that may be written to the tree.
-        mounts: where the tree lies in memory, as seen inside.
-        folder: where the tree is a copy on the disk, instead.
-        before: bytes that the copy took at first.
+        mounts: file systems in memory, as seen inside, which count as memory.
+        tree: the bytes that may lie in the mount of the tree.
+        folders: the bytes that may lie in folders of the host's that the run writes to.
     """
 
     cpu_ns: int
     counter: str = ""
     memory: int = 0
     processes: int = 0
-    tree: int = 0
     mounts: list[str] = []
-    folder: str = ""
-    before: int = 0
+    tree: dict[str, int] = {}
+    folders: dict[str, int] = {}
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):

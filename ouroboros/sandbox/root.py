@@ -14,7 +14,7 @@ import msgspec
 
 from ouroboros.errors import ConfigError
 
-_LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
+LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _COPIED = ("ld.so.cache", "localtime", "mime.types", "services", "protocols")
 HOSTS = "127.0.0.1 localhost ouroboros\n::1 localhost\n"
 _ETC = {
@@ -44,7 +44,7 @@ def write_etc(folder: Path) -> None:
 def system_arguments(etc: Path) -> list[str]:
     """Bubblewrap's arguments for `/usr`, its links and `/etc`."""
     args = ["--ro-bind", "/usr", "/usr"]
-    for name in _LINKS:
+    for name in LINKS:
         path = Path("/", name)
         if path.is_symlink():
             args += ["--symlink", str(path.readlink()), str(path)]

@@ -23,13 +23,14 @@ import psutil
 from msgspec.structs import replace
 
 from ouroboros.config import Sandbox as Limits
-from ouroboros.errors import ConfigError, Misuse, SandboxError, SandboxUnavailableError
+from ouroboros.errors import ConfigError, Misuse, SandboxError
 from ouroboros.model.evaluation import Containment, Sample, SandboxLevel
 from ouroboros.model.text import safe_text
-from ouroboros.sandbox import bwrap, drop
+from ouroboros.sandbox import bwrap, drop, landlock
 from ouroboros.sandbox.capture import Capture
 from ouroboros.sandbox.cgroups import Group, Groups
 from ouroboros.sandbox.command import HARNESS, RESULT_FD, TREE, Command, Ending, Outcome
+from ouroboros.sandbox.ladder import Rung, choose
 from ouroboros.sandbox.link import Link, Reply, Request, Watch
 from ouroboros.sandbox.meter import Meter, ProcessMeter
 from ouroboros.sandbox.relay import Relay
@@ -49,6 +50,7 @@ _CPU_SLACK = 2
 _ADDRESS_SLACK = 512 << 20
 _NOT_FOUND = "bwrap: execvp "
 _SHELL_NOT_FOUND = 127
+_MOUNTS = ("/tmp", "/dev/shm")  # noqa: S108 - inside, the run's own
 _NOTHING = Sample(cpu_ns=0, wall_ns=0, rss_bytes=0)
 _ENDS = {
     "timeout": Ending.TIMEOUT,
@@ -66,24 +68,25 @@ class Sandbox:
     def __init__(
         self,
         scratch: Path,
-        binary: bwrap.Bubblewrap | None,
+        binary: Rung,
         groups: Groups | None,
     ) -> None:
         """Use `open` instead, which finds out what works here.
 
         Args:
             scratch: a private folder, removed on `close`.
-            binary: a bubblewrap that works, or None for runs without containment.
+            binary: a bubblewrap or Landlock that works, or None for runs without containment.
             groups: where control groups can be made, or None.
         """
         self.level = _level(binary, groups)
         self._scratch = scratch
-        self._binary = binary
+        self._binary = binary if isinstance(binary, bwrap.Bubblewrap) else None
+        self._landlock = binary if isinstance(binary, landlock.Landlock) else None
         self._groups = groups
         self._link = Link(scratch)
         self._closed = False
         self._left: list[Traces] = []
-        self._drop = binary is not None and binary.step is not None
+        self._drop = self._binary is not None and self._binary.step is not None
         self._readable: set[tuple[Path, ...]] = set()
 
     @classmethod
@@ -91,8 +94,8 @@ class Sandbox:
         """Try what this machine offers and return a sandbox that works.
 
         Args:
-            limits: the `[sandbox]` table; only `allow_unconfined` matters here, since each command
-                brings its own limits.
+            limits: the `[sandbox]` table; only `allow_landlock` and `allow_unconfined` matter here,
+                since each command brings its own limits.
             scratch: where to keep private files; None for the system's temporary folder.
 
         Raises:
@@ -148,7 +151,7 @@ class Sandbox:
                 self._left.append(traces)  # also a cancelled run's, which has no answer
         if left:
             return _fault(f"The run has ended, but this of it is still there: {left}.")
-        if self._drop and not outcome.ok:
+        if self._drop and outcome.ending is Ending.EXITED and not outcome.ok:
             await self._check_readable(command)
         return outcome
 
@@ -192,6 +195,7 @@ class Sandbox:
             request = self._request(number, command, traces, watch, list(fds))
             reply = await self._link_run(request, list(fds.values()), pipes)
             kept = [await pipe.finish(_PIPE_PATIENCE) for pipe in pipes]
+            await self._bring_back(command, traces.place)
             stood = not self._drop or _said(ready) == drop.READY
             return self._outcome(command, reply, traces.group, pipes, kept, stood=stood)
         finally:
@@ -218,6 +222,11 @@ class Sandbox:
             traces.group = self._groups.create(
                 traces.mark, memory=command.limits.memory, processes=command.limits.processes
             )
+
+    async def _bring_back(self, command: Command, place: Path | None) -> None:
+        """Under Landlock a step whose writes stay has a copy too: the tree is not the run's."""
+        if self._landlock is not None and not command.fresh and place and command.tree:
+            await asyncio.to_thread(landlock.bring_back, place / "tree", command.tree)
 
     def _descriptors(
         self, command: Command, pipes: list[Capture], opened: list[int], says_ready: int
@@ -258,7 +267,8 @@ class Sandbox:
         """Make a folder for this run where no overlay and no tmpfs keeps its writes apart."""
         confined = self._binary is not None
         overlay = self._binary is not None and self._binary.overlay
-        copied = command.tree is not None and command.fresh and not overlay
+        fresh = command.fresh or self._landlock is not None
+        copied = command.tree is not None and fresh and not overlay
         if confined and not copied:
             return
         traces.place = place = self._scratch / f"run-{number:08d}"  # equally long for all runs
@@ -270,6 +280,8 @@ class Sandbox:
                 )
             if self._drop:
                 await asyncio.to_thread(drop.entrust, place / "tree")
+        if self._landlock is not None:
+            await asyncio.to_thread(landlock.give, place, self._landlock)
 
     def _request(
         self,
@@ -292,6 +304,9 @@ class Sandbox:
             rlimits |= {"nice": 0, "rtprio": 0}  # no run goes before another
         if group is None:
             rlimits["address"] = 2 * int(limits.memory) + _ADDRESS_SLACK
+            if self._landlock is not None:
+                used = landlock.processes_of_user(self._landlock)
+                rlimits["nproc"] = used + limits.processes
         return Request(
             id=number,
             mark=traces.mark,
@@ -302,8 +317,9 @@ class Sandbox:
             limits=rlimits,
             cgroups=group.procs if group else [],
             timeout_ns=timeout,
-            confined=self._binary is not None,
+            confined=self._binary is not None or self._landlock is not None,
             watch=watch,
+            landlock=self._order(command, traces.place),
         )
 
     def _watch(self, command: Command, traces: Traces) -> Watch | None:
@@ -311,16 +327,29 @@ class Sandbox:
         if not sys.platform.startswith("linux"):
             return None
         limits, group, place = command.limits, traces.group, traces.place
+        fresh = command.tree is not None and command.fresh
         watch = Watch(cpu_ns=int(limits.cpu), counter=group.counter if group else "")
         if group is None:
             watch = replace(watch, memory=int(limits.memory), processes=limits.processes)
-        if command.tree is None or not command.fresh:
-            return watch
-        watch = replace(watch, tree=int(limits.tree_size))
+            if self._binary is not None:
+                mounts = [TREE, *_MOUNTS] if fresh and place is None else list(_MOUNTS)
+                watch = replace(watch, mounts=mounts)
+        if fresh and place is None:
+            return replace(watch, tree={TREE: int(limits.tree_size)})
+        folders = {}
+        if fresh and place is not None:
+            before = max(sizes(str(place / "tree")), default=0)
+            folders[str(place / "tree")] = before + int(limits.tree_size)
+        if self._binary is None and place is not None:
+            folders[str(place / "home")] = int(limits.tmp_size)
+        return replace(watch, folders=folders)
+
+    def _order(self, command: Command, place: Path | None) -> landlock.Order | None:
+        if self._landlock is None:
+            return None
         if place is None:
-            return replace(watch, mounts=[TREE])
-        folder = str(place / "tree")
-        return replace(watch, folder=folder, before=max(sizes(folder), default=0))
+            raise Misuse("A run under Landlock without a folder of its own.")
+        return landlock.order(self._landlock, command, [place])
 
     def _program(
         self, command: Command, place: Path | None, relay: Relay | None
@@ -329,11 +358,14 @@ class Sandbox:
         env = _environment(command)
         argv = list(command.argv)
         tree = command.tree
-        if place is not None and tree is not None and command.fresh:
+        if place is not None and tree is not None and (command.fresh or self._landlock):
             tree = place / "tree"
         if self._binary is None:
             home = (place or self._scratch) / "home"
-            return _unconfined(command, argv, env, tree, home)
+            line, env, cwd = _unconfined(command, argv, env, tree, home)
+            if self._landlock is None:  # there the run itself looks for it, with its own rights
+                line[0] = shutil.which(line[0], path=env["PATH"]) or line[0]
+            return line, env, cwd
         if relay is not None:
             argv = relay.wrap(command.python, argv)
         if self._groups is None and os.geteuid() != 0:
@@ -388,23 +420,35 @@ class Sandbox:
             return _Ended(Ending.FAULT, text=text)
         if reply.end != "exit" or reply.code is None:
             return _Ended(Ending.FAULT, text=reply.text or f"The run was ended: {reply.end}.")
-        code = reply.code
-        if self._binary is not None:
-            said = safe_text(stderr.decode(errors="replace"), limit=2000).strip()
-            if reply.inner_exit is not None and not stood:
-                text = f"Root's rights could not be dropped ({reply.inner_exit}): {said}"
-                return _Ended(Ending.FAULT, text=text)
-            if reply.inner_exit is None:
-                if said.startswith(_NOT_FOUND) and not self._drop:
-                    # Nothing ran yet, so that nobody but bubblewrap can have said this.
-                    return _Ended(Ending.EXITED, code=_SHELL_NOT_FOUND)
-                return _Ended(Ending.FAULT, text=f"Bubblewrap failed ({code}): {said}")
-            # Bubblewrap passes a death by signal on as 128 + its number, as shells do.
-            code = reply.inner_exit
-            code = _SIGNAL_BASE - code if code > _SIGNAL_BASE else code
-        if code < 0:
-            return _Ended(Ending.SIGNALLED, signal=-code, text=f"It died of signal {-code}.")
-        return _Ended(Ending.EXITED, code=code)
+        if self._binary is None and self._landlock is None:
+            return _exited(reply.code)
+        if reply.inner_exit is None:
+            return self._never_ran(reply.code, stderr)
+        if not stood:
+            text = f"Root's rights could not be dropped ({reply.inner_exit}): {_said_on(stderr)}"
+            return _Ended(Ending.FAULT, text=text)
+        # A death by signal is passed on as 128 + its number, as shells do.
+        return _exited(_as_signal(reply.inner_exit))
+
+    def _never_ran(self, code: int, stderr: bytes) -> "_Ended":
+        """The sandbox itself has ended without saying how the command did."""
+        if self._landlock is not None:
+            return _Ended(Ending.FAULT, text=f"The run's warden ended early ({code}).")
+        said = _said_on(stderr)
+        if said.startswith(_NOT_FOUND) and not self._drop:
+            # Nothing ran yet, so that nobody but bubblewrap can have said this.
+            return _Ended(Ending.EXITED, code=_SHELL_NOT_FOUND)
+        return _Ended(Ending.FAULT, text=f"Bubblewrap failed ({code}): {said}")
+
+
+def _said_on(stderr: bytes) -> str:
+    return safe_text(stderr.decode(errors="replace"), limit=2000).strip()
+
+
+def _exited(code: int) -> "_Ended":
+    if code < 0:
+        return _Ended(Ending.SIGNALLED, signal=-code, text=f"It died of signal {-code}.")
+    return _Ended(Ending.EXITED, code=code)
 
 
 class _Ended(NamedTuple):
@@ -416,6 +460,10 @@ class _Ended(NamedTuple):
 
 def _fault(text: str) -> Outcome:
     return Outcome(ending=Ending.FAULT, sample=_NOTHING, text=text)
+
+
+def _as_signal(code: int) -> int:
+    return _SIGNAL_BASE - code if code > _SIGNAL_BASE else code
 
 
 def _limit_text(ending: Ending, limits: Limits) -> str:
@@ -431,7 +479,10 @@ def _limit_text(ending: Ending, limits: Limits) -> str:
         case Ending.CPU:
             return f"It needed more than {limits.cpu.seconds:g} s of CPU time."
         case Ending.TREE:
-            return f"It wrote more than {limits.tree_size >> 20} MiB to its tree."
+            return (
+                f"It wrote too much: more than {limits.tree_size >> 20} MiB to its tree, or "
+                f"{limits.tmp_size >> 20} MiB to a temporary folder on the disk."
+            )
         case _:
             return ""
 
@@ -447,8 +498,10 @@ def _scratch_folder(parent: Path | None) -> Path:
     return Path(tempfile.mkdtemp(prefix=f"{_SCRATCH}{os.getpid()}-", dir=parent))
 
 
-def _level(binary: bwrap.Bubblewrap | None, groups: Groups | None) -> SandboxLevel:
+def _level(binary: Rung, groups: Groups | None) -> SandboxLevel:
     limits = groups.label if groups else "rlimits+watchdog"
+    if isinstance(binary, landlock.Landlock):
+        return landlock.level(binary, limits)
     if binary is None:
         return SandboxLevel(backend="none", version="", limits=limits, network=True)
     overlay = "overlay" if binary.overlay else "copy"
@@ -462,25 +515,14 @@ def _level(binary: bwrap.Bubblewrap | None, groups: Groups | None) -> SandboxLev
     )
 
 
-def _discover(limits: Limits, folder: Path) -> tuple[bwrap.Bubblewrap | None, Groups | None]:
+def _discover(limits: Limits, folder: Path) -> tuple[Rung, Groups | None]:
     """Try everything once. Blocking."""
     end_strays(_of_a_dead_engine)
     write_etc(folder / "etc")
     groups = Groups.find()
     if groups is not None:
         groups.sweep()
-    found = bwrap.probe(bwrap.candidates(), folder / "etc")
-    if isinstance(found, bwrap.Bubblewrap):
-        return found, groups
-    if limits.allow_unconfined:
-        return None, groups
-    tried = "; ".join(f"{f.path}: {safe_text(f.text, limit=300)}" for f in found)
-    raise SandboxUnavailableError(
-        f"No sandbox works on this machine. Tried {tried}."
-        if tried
-        else "No sandbox works on this machine: there is no bubblewrap.",
-        hint=bwrap.advice(found),
-    )
+    return choose(limits, folder), groups
 
 
 def _entrust_layers(layers: tuple[Path, ...]) -> None:
@@ -518,7 +560,7 @@ def _environment(command: Command) -> dict[str, str]:
 def _unconfined(
     command: Command, argv: list[str], env: dict[str, str], tree: Path | None, home: Path
 ) -> tuple[list[str], dict[str, str], str]:
-    """Replace the fixed inside paths by the real ones, and find the program as execvp would."""
+    """Replace the fixed inside paths by the real ones."""
 
     def real(text: str) -> str:
         return text.replace(TREE, str(tree or home)).replace(
@@ -527,8 +569,7 @@ def _unconfined(
 
     env = {name: real(value) for name, value in env.items()}
     env |= {"HOME": str(home), "TMPDIR": str(home)}
-    program = shutil.which(argv[0], path=env["PATH"]) or argv[0]
-    return [program, *map(real, argv[1:])], env, str(tree or home)
+    return [real(word) for word in argv], env, str(tree or home)
 
 
 def _input(data: bytes) -> int:

@@ -46,11 +46,10 @@ _PROCESS, _OWN = 1, 0
 
 
 class Flavour(StrEnum):
-    """What else contains the run. `landlock-own`: under Landlock as the engine's own user."""
+    """What else contains the run."""
 
     BWRAP = "bwrap"
     LANDLOCK = "landlock"
-    LANDLOCK_OWN = "landlock-own"
 
 
 class Need(msgspec.Struct, frozen=True, kw_only=True):
@@ -178,6 +177,15 @@ _SHARED_WITH_HOST: dict[str, Numbers] = {
     "mq_unlink": (241, 181),
     # Watching folders that cannot be opened.
     "inotify_add_watch": (254, 27),
+    # Attributes of files that anybody may write.
+    "setxattr": (188, 5),
+    "lsetxattr": (189, 6),
+    "fsetxattr": (190, 7),
+    "setxattrat": (463, 463),
+    "removexattr": (197, 14),
+    "lremovexattr": (198, 15),
+    "fremovexattr": (199, 16),
+    "removexattrat": (466, 466),
 }
 
 _OF_FILES: dict[str, Numbers] = {
@@ -193,18 +201,11 @@ _OF_FILES: dict[str, Numbers] = {
     "utimes": (235, None),
     "futimesat": (261, None),
     "utimensat": (280, 88),
-    "setxattr": (188, 5),
-    "lsetxattr": (189, 6),
-    "fsetxattr": (190, 7),
-    "setxattrat": (463, 463),
-    "removexattr": (197, 14),
-    "lremovexattr": (198, 15),
-    "fremovexattr": (199, 16),
-    "removexattrat": (466, 466),
     "file_setattr": (469, 469),
 }
-"""Changes of a file's mode, owner, times and attributes: Landlock restricts none of them, so that a
-run with the engine's own user could change all that is that user's."""
+"""Changes of a file's mode, owner and times: Landlock restricts none of them, so that a run could
+change all files of its user's: the engine's own, or the trees of other runs, whose bytecode would
+be stale by a touch."""
 
 _PERSONALITY = Need(arg=0, values=(0, _NO_RANDOMIZE, _QUERY))
 _TERMINAL = Need(arg=1, values=(_TIOCSTI, _TIOCLINUX), among=False)
@@ -263,9 +264,7 @@ def rules(flavour: Flavour, arch: str) -> Rules:
     refused = dict(_REFUSED)
     judged = _JUDGED | (_JUDGED_BWRAP if flavour is Flavour.BWRAP else _JUDGED_LANDLOCK)
     if flavour is not Flavour.BWRAP:
-        refused |= _SHARED_WITH_HOST
-    if flavour is Flavour.LANDLOCK_OWN:
-        refused |= _OF_FILES
+        refused |= _SHARED_WITH_HOST | _OF_FILES
     return Rules(
         refused=_numbers(refused, column),
         absent=_numbers(_ABSENT, column),

@@ -8,7 +8,7 @@ is what the machine must bear.
 
 Like the launcher, it stands on the standard library alone.
 """
-# ruff: noqa: PTH123, PTH208 - plain strings: pathlib would double the start-up time
+# ruff: noqa: PTH116, PTH123, PTH208 - plain strings: pathlib would double the start-up time
 
 import os
 import resource
@@ -39,14 +39,13 @@ class Watch:
         self._memory: int = asked["memory"]
         self._processes: int = asked["processes"]
         self._mounts: list[str] = asked["mounts"]
+        self._tree: dict[str, int] = asked["tree"]
+        self._folders: dict[str, int] = asked["folders"]
         self._cpu_ns: int = asked["cpu_ns"]
         self._counter: str = asked["counter"]
-        self._tree: int = asked["tree"]
-        self._folder: str = asked["folder"]
-        self._before: int = asked["before"]
-        self._walk: Iterator[int] | None = None
+        self._walk: Iterator[bool] | None = None
         self._cpu_due = now + max(_CPU_NS, self._cpu_ns // (os.cpu_count() or 1))
-        self._tree_due = now + _TREE_NS if self._tree else None
+        self._tree_due = now + _TREE_NS if self._tree or self._folders else None
         self.due = 0
         self._next(now)
 
@@ -90,17 +89,23 @@ class Watch:
         if self._tree_due is None or now < self._tree_due:
             return ""
         self._tree_due = now + _TREE_NS
-        if self._mounts:
-            return "tree" if _in_memory(pids, self._mounts) > self._tree else ""
-        self._walk = self._walk or sizes(self._folder)
+        if any(_in_memory(pids, [mount]) > most for mount, most in self._tree.items()):
+            return "tree"
+        self._walk = self._walk or _walks(self._folders)
         until = time.monotonic_ns() + _SLICE_NS
-        for size in self._walk:
-            if size - self._before > self._tree:
+        for over in self._walk:
+            if over:
                 return "tree"
             if time.monotonic_ns() > until:
                 return ""
         self._walk = None
         return ""
+
+
+def _walks(folders: dict[str, int]) -> Iterator[bool]:
+    for folder, most in folders.items():
+        for size in sizes(folder):
+            yield size > most
 
 
 def sizes(folder: str) -> Iterator[int]:
@@ -170,6 +175,8 @@ def _in_memory(pids: list[int], mounts: list[str]) -> int:
     """Bytes in the run's private in-memory file systems, seen through one of its processes."""
     for pid in reversed(pids):
         try:
+            if os.path.samestat(os.stat(f"/proc/{pid}/root/"), os.stat("/")):
+                continue  # bubblewrap is not there yet: these would be the host's
             stats = [os.statvfs(f"/proc/{pid}/root{mount}") for mount in mounts]
         except OSError:
             continue

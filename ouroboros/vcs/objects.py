@@ -5,13 +5,14 @@ path that goes away (a protected test that is "renamed" is a protected test that
 """
 
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from ouroboros.errors import GitError, TargetError
 from ouroboros.model.proposal import FileChange, FileStatus
 from ouroboros.vcs import paths
 from ouroboros.vcs.runner import Git
-from ouroboros.vcs.values import FileMode
+from ouroboros.vcs.values import FileMode, Source
 
 NOTHING = "000000"
 """The mode of a side on which the path does not exist."""
@@ -171,6 +172,44 @@ def blobs(git: Git, ids: list[str]) -> dict[str, bytes]:
         contents[name] = data[end + 1 : end + 1 + size]
         position = end + 1 + size + 1
     return contents
+
+
+def sources(git: Git, old: str, new: str, limit: int) -> tuple[Source, ...]:
+    """Return the contents of every changed file on both sides, read by two processes.
+
+    Sides larger than `limit` bytes are left out; the value says so.
+    """
+    changed = raw(git, old, new)
+    sides = {
+        path: (
+            change.old_id if change.old_mode in REGULAR else "",
+            change.new_id if change.new_mode in REGULAR else "",
+        )
+        for path, change in changed.items()
+    }
+    every = list(dict.fromkeys(side for pair in sides.values() for side in pair if side))
+    small = [name for name, size in _sizes(git, every) if size <= limit]
+    contents = blobs(git, small) if small else {}
+    return tuple(
+        _source(path, changed[path], contents.get(before), contents.get(after))
+        for path, (before, after) in sides.items()
+    )
+
+
+def _source(path: bytes, change: Change, before: bytes | None, after: bytes | None) -> Source:
+    left_out = (change.old_mode != NOTHING and before is None) or (
+        change.new_mode != NOTHING and after is None
+    )
+    return Source(path=paths.shown(path), before=before, after=after, whole=not left_out)
+
+
+def _sizes(git: Git, ids: list[str]) -> Iterator[tuple[str, int]]:
+    wanted = "".join(f"{name}\n" for name in ids)
+    if wanted:
+        output = git.run("cat-file", "--batch-check", stdin=wanted.encode())
+        for line in output.out.splitlines():
+            name, _, size = header(line)
+            yield name, size
 
 
 def header(line: bytes) -> tuple[str, str, int]:

@@ -22,6 +22,7 @@ from ouroboros.vcs.values import (
     FileMode,
     MoveState,
     Reverted,
+    Source,
     WorkTree,
 )
 from ouroboros.vcs.worktrees import Place
@@ -164,6 +165,10 @@ class Repository:
     def modes(self, old: str, new: str) -> tuple[FileMode, ...]:
         """Return the file types on both sides of every changed path."""
         return objects.modes(self._git, old, new)
+
+    def sources(self, old: str, new: str, *, limit: int) -> tuple[Source, ...]:
+        """Return every changed file's contents on both sides; those over `limit` are left out."""
+        return objects.sources(self._git, old, new, limit)
 
     def files(self, commit: str) -> tuple[str, ...]:
         """Return the paths of a commit; bytes that are no UTF-8 as surrogates (`os.fsdecode`)."""

@@ -45,6 +45,19 @@ class FileMode(msgspec.Struct, frozen=True, kw_only=True):
     new: str
 
 
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """The contents of one changed file on both sides; None = not there on that side.
+
+    `whole` is false where a side was larger than the reader's limit, or is no file at all
+    (a submodule); that side is then empty.
+    """
+
+    path: str
+    before: bytes | None
+    after: bytes | None
+    whole: bool = True
+
+
 class WorkTree(msgspec.Struct, frozen=True, kw_only=True):
     """The user's own work tree: its branch (None when detached) and paths with local edits."""
 

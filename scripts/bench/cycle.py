@@ -8,12 +8,10 @@ floor beside it is what plain git needs for the same objects (apply to an index,
 commit, move a ref). Exit code 1 where a target is missed.
 """
 
-import argparse
 import asyncio
 import contextlib
 import fcntl
 import itertools
-import json
 import os
 import pty
 import select
@@ -30,6 +28,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
+import table
 
 from ouroboros.cli.compose import engine_of
 from ouroboros.engine.daemon import Engine
@@ -201,10 +200,7 @@ def attach(root: Path) -> tuple[float, float]:
 
 def main() -> int:
     """Measure, print one table, return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--quick", action="store_true", help="within 60 s")
-    parser.add_argument("--json", action="store_true")
-    given = parser.parse_args()
+    given = table.arguments(__doc__)
     cycles, window, paints = (8, 10.0, 5) if given.quick else (30, 60.0, 15)
     with tempfile.TemporaryDirectory(prefix="ouro-bench-") as name:
         folder = Path(name)
@@ -219,36 +215,21 @@ def main() -> int:
         with serving(root) as process:
             cpu, rss = idle(process, window)
             frames, data = zip(*(attach(root) for _ in range(paints)), strict=True)
-    median_floor = statistics.median(floor)
     rows = [
-        ("overhead per cycle, median", "ms", statistics.median(overhead), 100.0, median_floor),
-        ("overhead per cycle, worst", "ms", max(overhead), None, max(floor)),
-        ("idle CPU, engine and launcher", "% of a core", cpu, 0.5, None),
-        ("resident memory of the engine", "MB", rss, 90.0, None),
-        ("attach to first paint, median", "ms", statistics.median(frames), 600.0, None),
-        ("attach to live data, median", "ms", statistics.median(data), None, None),
+        table.median(
+            "overhead per cycle, median",
+            "ms",
+            overhead,
+            target=100.0,
+            floor=statistics.median(floor),
+        ),
+        table.Row("overhead per cycle, worst", "ms", max(overhead), floor=max(floor)),
+        table.Row("idle CPU, engine and launcher", "% of a core", cpu, 0.5),
+        table.Row("resident memory of the engine", "MB", rss, 90.0),
+        table.median("attach to first paint, median", "ms", frames, target=600.0),
+        table.median("attach to live data, median", "ms", data),
     ]
-    return _print(rows, as_json=given.json)
-
-
-Row = tuple[str, str, float, float | None, float | None]
-
-
-def _print(rows: list[Row], *, as_json: bool) -> int:
-    missed = [name for name, _, value, target, _ in rows if target is not None and value > target]
-    if as_json:
-        names = ("figure", "unit", "value", "target", "floor")
-        found = [dict(zip(names, row, strict=True)) for row in rows]
-        print(json.dumps({"rows": found, "missed": missed}, indent=1))
-        return int(bool(missed))
-    print(f"{'figure':34} {'unit':12} {'value':>9} {'target':>9} {'git floor':>10} {'ratio':>6}")
-    for name, unit, value, target, floor in rows:
-        wanted = f"<= {target:g}" if target is not None else "-"
-        beside = f"{floor:.1f}" if floor else "-"
-        ratio = f"{value / floor:.1f}" if floor else "-"
-        print(f"{name:34} {unit:12} {value:9.2f} {wanted:>9} {beside:>10} {ratio:>6}")
-    print(f"missed: {', '.join(missed)}" if missed else "all targets met")
-    return int(bool(missed))
+    return table.report(rows, floor="git floor", as_json=given.json)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """`init`: what it finds in many layouts, what it writes, and that it runs nothing."""
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -12,12 +13,23 @@ from ouroboros.cli.results import Found
 from ouroboros.cli.template import render
 from ouroboros.config import Config, Framework, load, parse
 from ouroboros.model.globs import matches
+from ouroboros.model.text import safe_text
 
 MAIN = "if __name__ == '__main__':\n    pass\n"
 PYTEST = "import pytest\n\n\ndef test_x():\n    pass\n"
 BARE = "def test_x():\n    assert True\n"
 UNITTEST = "import unittest\n\n\nclass T(unittest.TestCase):\n    pass\n"
 FIXTURE = "def test_speed(benchmark):\n    benchmark(len, ())\n"
+
+PURE = """
+from collections.abc import Sequence
+
+def total(items: Sequence[tuple[str, int]], rate: float = 1.0) -> float:
+    result = 0.0
+    for _, price in items:
+        result += price * rate
+    return result
+"""
 
 LAYOUTS: dict[str, dict[str, str]] = {
     "flat": {"pkg/__init__.py": "", "tests/test_a.py": PYTEST, "benchmarks/bench_a.py": MAIN},
@@ -28,6 +40,7 @@ LAYOUTS: dict[str, dict[str, str]] = {
     "pytest-benchmark": {"pkg/__init__.py": "", "benchmarks/test_speed.py": FIXTURE},
     "asv": {"pkg/__init__.py": "", "asv.conf.json": "{}", "benchmarks/timing.py": "class T: ..."},
     "nothing": {"README": "hello"},
+    "pure": {"pkg/__init__.py": "", "pkg/a.py": PURE, "pkg/b.py": PURE, "tests/test_a.py": BARE},
     "broken": {"pkg/__init__.py": "", "tests/test_a.py": "def (", "bench_a.py": "\x00"},
     "odd-names": {'we"ird pkg/__init__.py': "", "benchmarks/bench_\u00e9 'x'.py": MAIN},
 }
@@ -69,7 +82,7 @@ def test_what_is_written_loads(home: Path, layout: str) -> None:
 def test_every_comment_that_is_an_option_is_one(tmp_path: Path, layout: str) -> None:
     """Switched on, the commented options load too, with the engine's own defaults."""
     text = render(looked(tmp_path, LAYOUTS[layout]))
-    on = re.sub(r"^# (?=\[benchmarks\.|[a-z_]+ = )", "", text, flags=re.MULTILINE)
+    on = re.sub(r"^# (?=\[(?:benchmarks|challenges)\.|[a-z_]+ = )", "", text, flags=re.MULTILINE)
     assert on != text
     config = parse(on.encode()).config
     assert config.governor.hold_expiry == Config().governor.hold_expiry
@@ -77,6 +90,7 @@ def test_every_comment_that_is_an_option_is_one(tmp_path: Path, layout: str) -> 
     assert config.sandbox == Config().sandbox
     assert config.engine == Config().engine
     assert config.benchmarks, "the commented example is a benchmark"
+    assert config.challenges, "the commented example is a challenge"
 
 
 def test_the_file_is_commented_and_plain(tmp_path: Path) -> None:
@@ -319,3 +333,55 @@ def test_no_environment_is_a_warning(tmp_path: Path) -> None:
 def test_no_python_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert any("No interpreter was found" in w for w in looked(tmp_path, {}).warnings)
+
+
+# --- challenges ---------------------------------------------------------------------------------
+
+
+def test_pure_functions_become_commented_challenges(cli: Cli, home: Path) -> None:
+    root = commit(build(home / "r", LAYOUTS["pure"]))
+    found = json.loads(script("init", "--json", cwd=root).out)
+    assert [(c["name"], c["call"], c["line"]) for c in found["challenges"]] == [
+        ("total", "pkg.a:total", 4),
+        ("total-2", "pkg.b:total", 4),
+    ]
+    assert found["challenges"][0]["parameters"] == [
+        "items: Sequence[tuple[str, int]]",
+        "rate: float",
+    ]
+    text = (root / "ouroboros.toml").read_text()
+    assert '# [challenges.total]\n# call = "pkg.a:total"\n' in text
+    assert not load(root / "ouroboros.toml").config.challenges, "a person switches them on"
+    on = re.sub(r"^# (?=\[challenges\.|call = )", "", text, flags=re.MULTILINE)
+    assert [c.call for c in parse(on.encode()).config.challenges.values()] == [
+        "pkg.a:total",
+        "pkg.b:total",
+    ]
+    ended = script("init", "--force", cwd=root)
+    assert "total: pkg.a:total (as a comment)" in ended.out
+
+
+# --- hostile repositories -----------------------------------------------------------------------
+
+
+def test_a_hostile_repository_is_described_and_not_obeyed(home: Path) -> None:
+    evil = "\x1b]52;c;eA==\x07\x9b2J\u202e"
+    files = {
+        f"benchmarks/bench_{evil}.py": MAIN,
+        f"pkg{evil}/__init__.py": "",
+        f"pkg{evil}/a.py": PURE.replace("items", "items_").replace('"""', evil),
+        "pkg/a.py": PURE.replace("rate: float", "rate: 'float'"),
+        "tests/test_a.py": f"x = 1 # {evil}\ny = '\\\x1b'\n{PYTEST}",
+    }
+    root = build(home / "r", files)
+    (root / "benchmarks" / os.fsdecode(b"bench_\xff.py")).write_text(MAIN)
+    commit(root)
+    for arguments in (("--dry-run",), ("--json",), ("--force",)):
+        ended = script("init", *arguments, cwd=root)
+        assert ended.code == 0, ended.err
+        for text in (ended.out, ended.err):
+            assert safe_text(text) == text, arguments
+    text = (root / "ouroboros.toml").read_text()
+    assert safe_text(text) == text
+    commands = [b.command for b in load(root / "ouroboros.toml").config.benchmarks.values()]
+    assert ("{python}", f"benchmarks/bench_{evil}.py") in commands, "the name is the file's own"

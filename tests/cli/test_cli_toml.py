@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ouroboros.cli.toml import dump, text_of_duration, text_of_size, values_of
+from ouroboros.cli.toml import dump, literal, text_of_duration, text_of_size, values_of
 from ouroboros.config import Config, Duration, Size, parse, parse_duration, parse_size
+from ouroboros.model.text import safe_text
 
 CONFIG = b"""
 [target]
@@ -67,3 +68,13 @@ VALUES = st.recursive(
 @given(st.dictionaries(PLAIN, VALUES, max_size=4))
 def test_any_table_reads_back(values: dict[str, Any]) -> None:
     assert tomllib.loads(dump(values)) == values
+
+
+@pytest.mark.parametrize(
+    "text", ["\x1b]52;\x07", "\x9b2J\x7f", "\u202egnp\u2066", "\U000e0041\u200b"]
+)
+def test_text_that_hides_or_steers_is_written_as_an_escape(text: str) -> None:
+    written = literal(f"caf\u00e9 {text}")
+    assert "\u00e9" in written
+    assert safe_text(written) == written
+    assert tomllib.loads(f"x = {written}")["x"] == f"caf\u00e9 {text}"

@@ -23,6 +23,7 @@ from ouroboros.model.snapshot import Activity
 from ouroboros.search.context import tried
 
 BY = "uid:tester"
+SOURCE_JS = "function f(x) {\n  return x + 1;\n}\n"
 
 
 async def submit(engine: Engine, diff: str = FASTER, **more: str) -> str:
@@ -163,6 +164,43 @@ class TestAutonomous:
         c = await reach(engine, name, Phase.REJECTED)
         assert c.reasons[0].code == "screen:protected-path"
         assert world.executor.plans == []
+
+    async def test_new_reach_is_held_with_its_line_whatever_the_numbers_say(
+        self, world: World
+    ) -> None:
+        world.configure("autonomous")
+        engine = await world.start()
+        name = await submit(engine, make_diff("m.py", "def f", "import os\n\n\ndef f"))
+        c = await reach(engine, name, Phase.HELD)
+        assert [(m.rule, m.path, m.line) for m in c.marks] == [("new-import", "m.py", 1)]
+        assert "import os" in c.marks[0].text
+        assert c.verdict is not None
+        assert c.verdict.wants_promotion
+        assert "screen:new-import" in {r.code for r in c.reasons}
+
+    async def test_a_note_of_the_screen_is_kept_and_holds_nothing(self, world: World) -> None:
+        (world.root / "m.js").write_text(SOURCE_JS)
+        git(world.root, "add", "m.js")
+        git(world.root, "commit", "-qm", "js")
+        world.configure("autonomous")
+        engine = await world.start()
+        diff = make_diff("m.js", "x + 1", "1 + x", before=SOURCE_JS)
+        c = await reach(engine, await submit(engine, diff), Phase.PROMOTED)
+        assert [(m.rule, m.severity) for m in c.marks] == [("language-neutral", "note")]
+
+    async def test_what_git_would_have_to_unpack_is_refused_unread(self, world: World) -> None:
+        engine = await world.start()
+        diff = "diff --git a/x b/x\nnew file mode 100644\nGIT binary patch\nliteral 9\nQcmZ\n"
+        c = await reach(engine, await submit(engine, diff), Phase.REJECTED)
+        assert c.reasons[0].code == "screen:binary"
+        assert git(world.root, "for-each-ref", "refs/ouroboros/candidates") == ""
+
+    async def test_the_screen_reads_what_git_makes_of_the_diff(self, world: World) -> None:
+        """A diff may apply at another line than it says; marks name the line of the result."""
+        engine = await world.start()
+        shifted = make_diff("m.py", "x * 2", "x * 2 + open('y').fileno()").replace("+1", "+1", 1)
+        c = await reach(engine, await submit(engine, shifted), Phase.HELD)
+        assert [(m.rule, m.line) for m in c.marks] == [("new-reach", 6)]
 
     async def test_the_watch_rolls_back_what_got_worse(self, world: World) -> None:
         world.configure("autonomous", "")

@@ -46,8 +46,9 @@ def test_what_is_no_record_makes_all_unbelievable() -> None:
 
 def test_a_failure_is_not_forgotten_when_the_test_passes_later() -> None:
     both = [{"kind": "test", "id": "t", "outcome": o, "seconds": 0} for o in ("failed", "passed")]
-    assert decode(lines(*both)).failed == ("t",)
-    assert decode(lines(*reversed(both))).failed == ("t",)
+    collected = {"kind": "collected", "ids": ["t", "t"]}
+    assert decode(lines(collected, *both)).failed == ("t",)
+    assert decode(lines(collected, *reversed(both))).failed == ("t",)
 
 
 @given(

@@ -237,12 +237,14 @@ def test_find_python_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         find_python(tmp_path, Environment())
 
 
-async def test_without_containment_the_same_evidence_and_an_honest_level(
-    target: Any, seen: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("backend", ["landlock", "none"])
+async def test_without_bubblewrap_the_same_evidence_and_an_honest_level(
+    target: Any, seen: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str
 ) -> None:
     monkeypatch.setattr(runner_module.bwrap, "candidates", list)
+    allowed = Limits(allow_landlock=backend == "landlock", allow_unconfined=backend == "none")
     executor = LocalExecutor(
-        sandbox=await Sandbox.open(Limits(allow_unconfined=True), tmp_path),
+        sandbox=await Sandbox.open(allowed, tmp_path),
         export=target.export,
         put_evidence=lambda _: "log",
         cache=tmp_path / "trees",
@@ -254,7 +256,7 @@ async def test_without_containment_the_same_evidence_and_an_honest_level(
     assert evaluation.status is EvaluationStatus.OK, evaluation.cause
     assert evaluation.proof
     assert evaluation.series
-    assert evaluation.sandbox.backend == "none"
+    assert evaluation.sandbox.backend == backend
     assert [s.function for s in spots] == ["total"]
 
 

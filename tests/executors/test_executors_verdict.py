@@ -45,7 +45,8 @@ async def test_a_real_gain_is_screened_and_confirmed(
 ) -> None:
     evaluation = await executor.run(target.candidate(FAST), seen)
     assert evaluation.status is EvaluationStatus.OK, evaluation.cause
-    assert [c.code for c in evaluation.checks] == ["ok", "ok", "ok"]
+    names = ["baseline-tests", "tests", "inverted", "benchmark:total"]
+    assert [(c.name, c.code) for c in evaluation.checks] == [(n, "ok") for n in names]
     assert check(evaluation, "tests").tests_run == 3
     assert [s.stage for s in evaluation.series] == [Stage.SCREEN, Stage.CONFIRM]
     pairs = evaluation.series[0].pairs
@@ -56,6 +57,7 @@ async def test_a_real_gain_is_screened_and_confirmed(
             "prepare",
             "baseline-tests",
             "tests",
+            "inverted",
             "coverage",
             "proof",
             "screen:total",
@@ -226,7 +228,7 @@ async def test_benchmark_that_breaks_only_when_measured(
 ) -> None:
     source = (
         FAST["shop/prices.py"]
-        + "import os\nif 'OUROBOROS_RESULT_FD' not in os.environ: os._exit(9)\n"
+        + "import os, sys\nif not {'pytest', '_ouroboros_report'} & {*sys.modules}: os._exit(9)\n"
     )
     evaluation = await executor.run(target.candidate({"shop/prices.py": source}), seen)
     refused(evaluation, "benchmark_failed")

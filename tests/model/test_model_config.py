@@ -27,6 +27,8 @@ def test_an_empty_file_is_the_documented_defaults() -> None:
         ("[governor]\nmin_pairs = 9\nmax_pairs = 3", 3, "min_pairs <= max_pairs"),
         ('[tests]\nframework = "nose"', 2, "nose"),
         ('[tests]\nframework = "command"', 2, "needs a command"),
+        ('[tests]\njunit = "report.xml"', 2, "belongs to"),
+        ('[tests]\nframework = "command"\ncommand = ["a"]\njunit = "../r.xml"', 4, "inside"),
         ("[benchmarks.x]\ncommand = []", 2, "empty"),
         ('[environment]\npath = ["../secrets"]', 2, "inside the repository"),
         ("[engine]\ninterval = true", 2, "duration"),

@@ -28,11 +28,12 @@ async def sandbox(
     """A real sandbox. Other kinds stand for other machines, and are asked for by name.
 
     `system` and `wheel` have only this bubblewrap, `bwrap` has what is found; `watched` has no
-    control groups, `copied` no overlay, `none` no bubblewrap that works.
+    control groups, `copied` no overlay, `none` no bubblewrap that works; `landlock` neither, and
+    allows that rung, `landlock-watched` has no control groups besides.
     """
     if request.param in FOUND:
         monkeypatch.setattr(runner_module.bwrap, "candidates", lambda: [FOUND[request.param]])
-    if request.param == "watched":
+    if request.param.endswith("watched"):
         monkeypatch.setattr(runner_module.Groups, "find", classmethod(lambda cls: None))
     if request.param == "copied":
         tried = runner_module.bwrap._try
@@ -43,12 +44,22 @@ async def sandbox(
                 "no overlay" if overlay else tried(*args, overlay=False, program=program)
             ),
         )
-    if request.param == "none":
+    if request.param in ("none", "landlock", "landlock-watched"):
         monkeypatch.setattr(runner_module.bwrap, "candidates", list)
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    box = await Sandbox.open(Limits(allow_unconfined=request.param == "none"), scratch)
-    expected = {"watched": "rlimits+watchdog", "copied": "copy", "none": "'none'"}
+    allowed = Limits(
+        allow_unconfined=request.param == "none",
+        allow_landlock=request.param.startswith("landlock"),
+    )
+    box = await Sandbox.open(allowed, scratch)
+    expected = {
+        "watched": "rlimits+watchdog",
+        "copied": "copy",
+        "none": "'none'",
+        "landlock": "'landlock'",
+        "landlock-watched": "rlimits+watchdog",
+    }
     assert expected.get(request.param, "bwrap") in repr(box.level)
     yield box
     assert left_behind(box) == [], "whatever a test did, its runs are gone"

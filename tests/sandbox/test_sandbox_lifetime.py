@@ -45,9 +45,12 @@ from ouroboros.sandbox import Command, Sandbox
 from ouroboros.sandbox import runner
 
 async def main(mark, kind, scratch):
-    if kind == "none":
+    if kind != "bwrap":
         runner.bwrap.candidates = list
-    box = await Sandbox.open(Limits(allow_unconfined=kind == "none"), Path(scratch))
+    allowed = Limits(allow_unconfined=kind == "none", allow_landlock=kind == "landlock")
+    box = await Sandbox.open(allowed, Path(scratch))
+    if kind == "landlock":
+        box._groups = None  # the harder case
     print(*(box._groups._parents if box._groups else ()), flush=True)
     code = "import os, time; os.fork(); os.setsid() if os.fork() == 0 else 0; time.sleep(600)"
     argv = (sys.executable, "-c", code, mark)
@@ -81,14 +84,18 @@ async def until(condition: Callable[[], bool], patience: float = 5) -> None:
             await asyncio.sleep(0.02)
 
 
-@pytest.mark.parametrize("sandbox", ["bwrap", "none"], indirect=True)
+@pytest.mark.parametrize(
+    "sandbox", ["bwrap", "landlock", "landlock-watched", "none"], indirect=True
+)
 async def test_a_daemon_ends_with_its_run(sandbox: Sandbox, make: Make, mark: str) -> None:
     outcome = await sandbox.run(make(sys.executable, "-c", DAEMON, mark))
     assert outcome.ok, outcome
     assert alive(mark) == []
 
 
-@pytest.mark.parametrize("sandbox", ["bwrap", "none"], indirect=True)
+@pytest.mark.parametrize(
+    "sandbox", ["bwrap", "landlock", "landlock-watched", "none"], indirect=True
+)
 async def test_cancellation_leaves_nothing(sandbox: Sandbox, make: Make, mark: str) -> None:
     code = "import os, time; os.fork(); time.sleep(600)"
     task = asyncio.ensure_future(sandbox.run(make(sys.executable, "-c", code, mark)))
@@ -112,7 +119,7 @@ async def test_close_ends_runs_and_removes_files(make: Make, mark: str, tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("kind", ["bwrap", "none"])
+@pytest.mark.parametrize("kind", ["bwrap", "landlock", "none"])
 async def test_kill_9_of_the_engine_leaves_nothing(kind: str, mark: str, tmp_path: Path) -> None:
     """No process, no control group, no file: the launcher cleans up before it follows."""
     argv = [sys.executable, "-c", ENGINE, mark, kind, str(tmp_path)]
@@ -133,6 +140,7 @@ async def test_kill_9_of_the_engine_leaves_nothing(kind: str, mark: str, tmp_pat
     await until(lambda: list(tmp_path.iterdir()) == [])
 
 
+@pytest.mark.parametrize("sandbox", ["bwrap", "landlock", "landlock-watched"], indirect=True)
 async def test_a_dead_launcher_is_a_fault_and_is_replaced(
     sandbox: Sandbox, make: Make, mark: str
 ) -> None:
@@ -269,6 +277,34 @@ os.symlink("/", "out")
 """
     outcome = await sandbox.run(make(sys.executable, "-c", code, tree=tree))
     assert outcome.ok, outcome
+
+
+@pytest.mark.parametrize("sandbox", ["bwrap", "landlock-watched"], indirect=True)
+async def test_who_hides_dies_with_the_launcher(sandbox: Sandbox, make: Make, mark: str) -> None:
+    """In a session of its own, without the run's environment, orphaned."""
+    code = """
+import os, sys, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        os.execve(sys.executable, ["python", "-c", "import time; time.sleep(600)", sys.argv[1]], {})
+    os._exit(0)
+time.sleep(600)
+"""
+    task = asyncio.ensure_future(sandbox.run(make(sys.executable, "-c", code, mark)))
+    await until(lambda: any(b"\0-c\0import time; " in words(pid) for pid in alive(mark)))
+    process = sandbox._link._process
+    assert process is not None
+    process.kill()
+    assert (await task).ending is Ending.FAULT
+    await until(lambda: alive(mark) == [])
+
+
+def words(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 async def test_no_sandbox_is_refused_with_a_way_out(

@@ -135,6 +135,28 @@ def test_status_lists_what_the_user_changed(box: "Box") -> None:
     assert (box.root / ".git" / "index").read_bytes() == before
 
 
+def test_sources_are_the_contents_on_both_sides_without_what_is_too_large(box: "Box") -> None:
+    box.put("big", "x" * 50)
+    box.put("crlf.txt", b"a\r\n\xff")
+    old = box.commit()
+    box.git("mv", "pkg/old.py", "pkg/new.py")
+    box.put("big", "x" * 51)
+    box.put("crlf.txt", b"a\n\xff")
+    box.put("a name\nwith \xe4.py", "new\n")
+    (box.root / "README").unlink()
+    (box.root / "README").symlink_to("a.txt")
+    new = box.commit()
+    moved = box.git("show", f"{old}:pkg/old.py").encode() + b"\n"
+    found = {s.path: (s.before, s.after, s.whole) for s in box.open().sources(old, new, limit=50)}
+    assert found["pkg/old.py"] == (moved, None, True)
+    assert found["pkg/new.py"] == (None, moved, True)
+    assert found["big"] == (b"x" * 50, None, False)
+    assert found["crlf.txt"] == (b"a\r\n\xff", b"a\n\xff", True)
+    assert found["a name\nwith \xe4.py"] == (None, b"new\n", True)
+    assert found["README"][1:] == (None, False)
+    assert box.open().sources(new, new, limit=50) == ()
+
+
 def test_changes_count_lines_and_never_follow_renames(box: "Box") -> None:
     old = box.git("rev-parse", "HEAD")
     box.git("mv", "pkg/old.py", "pkg/new.py")

@@ -126,6 +126,7 @@ def _rows(found: "Found") -> list[tuple[str, "Cell"]]:
 
     command = " ".join(found.tests_command)
     ready = [f"{b.name}: {' '.join(b.command)}" for b in found.benchmarks if b.ready]
+    proposed = [f"{c.name}: {c.call} (as a comment)" for c in found.challenges]
     others = [f"{b.name}: {b.file} (as a comment)" for b in found.benchmarks if not b.ready]
     return [
         ("repository", f"{found.root}, branch {found.branch}"),
@@ -135,6 +136,7 @@ def _rows(found: "Found") -> list[tuple[str, "Cell"]]:
             f"{found.framework} {command}".strip() + f" ({plural(found.test_files, 'file')})",
         ),
         ("benchmarks", "\n".join((*ready, *others)) or "none"),
+        ("challenges", "\n".join(proposed) or "none proposed"),
         ("interpreter", found.python or "python3 from PATH"),
         ("PYTHONPATH", ", ".join(found.source_folders)),
         ("wrote", (found.written, "good")),

@@ -8,6 +8,12 @@ import os
 from typing import Any
 
 import _ouroboros_report as channel  # type: ignore[import-not-found] # beside this file, inside
+import pytest
+
+_SHOWN = 20
+"""So many failures keep their traceback; a run in which all fail would flood its output."""
+
+_tell = channel.private()
 
 coverage: Any = None
 if os.environ.get("OUROBOROS_COVERAGE"):  # before anything of the target is imported
@@ -29,6 +35,7 @@ class Recorder:
         """Start with nothing seen."""
         self.session: Any = None
         self.phases: Any = {}
+        self.failures = 0
 
     def pytest_sessionstart(self, session: Any) -> None:
         """Keep the session, for its final exit status."""
@@ -37,31 +44,45 @@ class Recorder:
     def pytest_collectreport(self, report: Any) -> None:
         """A file that cannot be imported is a failure with the file's id."""
         if report.failed:
-            channel.write({"kind": "error", "id": report.nodeid})
+            _tell({"kind": "error", "id": report.nodeid})
 
     def pytest_collection_finish(self, session: Any) -> None:
         """Tell which tests there are, before any runs."""
-        channel.write({"kind": "collected", "ids": [item.nodeid for item in session.items]})
+        found = {channel.relative(_file(item)) for item in session.items}
+        config = session.config
+        ini = getattr(config, "inipath", None) or getattr(config, "inifile", None)
+        record = {"ids": [item.nodeid for item in session.items], "files": sorted(found - {""})}
+        _tell(dict(record, kind="collected", config=channel.relative(ini)))
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Take one phase (setup, call, teardown) of one test."""
         seen = self.phases.setdefault(report.nodeid, {"outcome": "unknown", "seconds": 0.0})
         seen["seconds"] += report.duration
         if seen["outcome"] != "failed":
             seen["outcome"] = _outcome(report, seen["outcome"])
+        if report.failed:
+            self.failures += 1
+            if self.failures > _SHOWN:
+                report.longrepr = "(not shown: too many failures)"
+                report.sections = []
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
         """All phases of one test are over."""
         seen = self.phases.pop(nodeid, {"outcome": "unknown", "seconds": 0.0})
-        channel.write(dict(seen, kind="test", id=nodeid))
+        _tell(dict(seen, kind="test", id=nodeid))
 
     def pytest_unconfigure(self) -> None:
         """The very end: what was loaded, and the exit status that the process will have."""
         if coverage is not None:
-            coverage.report()
-        channel.write(channel.modules())
+            coverage.report(_tell)
+        _tell(channel.modules())
         status = getattr(self.session, "exitstatus", -1)
-        channel.write({"kind": "end", "status": int(status)})
+        _tell({"kind": "end", "status": int(status)})
+
+
+def _file(item: Any) -> Any:
+    return getattr(item, "path", None) or getattr(item, "fspath", "")  # pytest 7; before it
 
 
 def _outcome(report: Any, before: Any) -> Any:
@@ -70,6 +91,7 @@ def _outcome(report: Any, before: Any) -> Any:
         return "failed"
     if report.skipped:
         return "xfailed" if expected else "skipped"
-    if report.when == "call":
+    # A subtest that was skipped is not forgotten when the test around it passes.
+    if report.when == "call" and before in ("unknown", "passed"):
         return "xpassed" if expected else "passed"
     return before

@@ -9,10 +9,17 @@ from typing import Any
 
 import _ouroboros_report as channel  # type: ignore[import-not-found] # beside this file, inside
 
+_tell = channel.private()
+
 
 class _Result(unittest.TextTestResult):
     _ouroboros = "passed"
     _begun = 0.0
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.reported: Any = set()
+        self.skipped_groups: Any = []
 
     def startTest(self, test: Any) -> None:  # noqa: N802 - unittest's name
         super().startTest(test)
@@ -23,13 +30,14 @@ class _Result(unittest.TextTestResult):
         super().stopTest(test)
         seconds = time.perf_counter() - self._begun
         record = {"kind": "test", "id": test.id(), "outcome": self._ouroboros, "seconds": seconds}
-        channel.write(record)
+        self.reported.add(test.id())
+        _tell(record)
 
     def addError(self, test: Any, err: Any) -> None:  # noqa: N802
         super().addError(test, err)
         self._ouroboros = "failed"
         if not isinstance(test, unittest.TestCase):  # setUpClass, setUpModule
-            channel.write({"kind": "error", "id": test.id()})
+            _tell({"kind": "error", "id": test.id()})
 
     def addFailure(self, test: Any, err: Any) -> None:  # noqa: N802
         super().addFailure(test, err)
@@ -42,7 +50,10 @@ class _Result(unittest.TextTestResult):
 
     def addSkip(self, test: Any, reason: Any) -> None:  # noqa: N802
         super().addSkip(test, reason)
-        if self._ouroboros == "passed":
+        if not isinstance(test, unittest.TestCase):
+            # "setUpClass (package.module.Class)": none of its tests will be heard of.
+            self.skipped_groups.append(test.id().partition("(")[2].rstrip(")") + ".")
+        elif self._ouroboros == "passed":
             self._ouroboros = "skipped"
 
     def addExpectedFailure(self, test: Any, err: Any) -> None:  # noqa: N802
@@ -58,16 +69,28 @@ class _Runner(unittest.TextTestRunner):
     resultclass: Any = _Result
 
     def run(self, test: Any) -> Any:
-        channel.write({"kind": "collected", "ids": list(_ids(test))})
-        return super().run(test)
+        tests = list(_tests(test))
+        found = {channel.relative(_file(test)) for test in tests}
+        ids = [test.id() for test in tests]
+        _tell({"kind": "collected", "ids": ids, "files": sorted(found - {""})})
+        self.failfast = False  # the tests after a failure are wanted too
+        result: Any = super().run(test)
+        for name in ids:
+            if name not in result.reported and name.startswith(tuple(result.skipped_groups)):
+                _tell({"kind": "test", "id": name, "outcome": "skipped", "seconds": 0.0})
+        return result
 
 
-def _ids(suite: Any) -> Any:
+def _tests(suite: Any) -> Any:
     if isinstance(suite, unittest.TestSuite):
         for test in suite:
-            yield from _ids(test)
+            yield from _tests(test)
     elif suite is not None:
-        yield suite.id()
+        yield suite
+
+
+def _file(test: Any) -> Any:
+    return getattr(sys.modules.get(type(test).__module__), "__file__", None)
 
 
 def main() -> None:
@@ -83,9 +106,9 @@ def main() -> None:
     program = unittest.main(module=None, argv=arguments, testRunner=_Runner, exit=False)
     status = 0 if program.result.wasSuccessful() else 1
     if coverage is not None:
-        coverage.report()
-    channel.write(channel.modules())
-    channel.write({"kind": "end", "status": status})
+        coverage.report(_tell)
+    _tell(channel.modules())
+    _tell({"kind": "end", "status": status})
     sys.exit(status)
 
 

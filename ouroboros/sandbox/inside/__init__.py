@@ -1,1 +1,1 @@
-"""Files that run inside, beside hostile code, in the interpreter of the target."""
+"""Programs of ours that run inside the sandbox; never imported by the engine, apart from tables."""

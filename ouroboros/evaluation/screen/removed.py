@@ -1,0 +1,163 @@
+"""What a function no longer does: refuse, check, log, flush, close. Pure.
+
+The quickest function is the one that leaves out what no test asks for.
+"""
+
+import ast
+from collections import Counter
+from collections.abc import Iterator
+
+from ouroboros.evaluation.screen.features import Feature, at, line_of
+from ouroboros.evaluation.screen.marks import Finding
+from ouroboros.evaluation.screen.syntax import Module, Node
+from ouroboros.evaluation.screen.tables import words
+
+_LOGGERS = frozenset({"log", "logger", "_log", "_logger", "logging", "LOG", "LOGGER", "warnings"})
+_LOGGING = words(
+    """
+    debug info warning warn error critical exception log fatal
+    """
+)
+_FLUSHING = words(
+    """
+    flush fsync fdatasync close sync release commit rollback shutdown join_thread terminate
+    unlock
+    """
+)
+_CHECKING = frozenset({"isinstance", "issubclass", "callable", "hasattr"})
+_BROAD = frozenset({"Exception", "BaseException"})
+
+_SAID = {
+    "raise": "fewer 'raise'",
+    "assert": "fewer 'assert'",
+    "except": "fewer 'except'",
+    "finally": "fewer 'finally' or 'with'",
+    "log": "fewer messages to a log",
+    "flush": "fewer calls that flush, close or release",
+    "check": "no check of types any more",
+}
+
+Counts = dict[str, Counter[str]]
+
+
+def counts(module: Module) -> Counts:
+    """Return for each function how often it refuses, checks, logs and closes."""
+    found: Counts = {}
+    dead = _dead(module)
+    for item in module.nodes:
+        kind = _kind(item.node)
+        if kind and id(item.node) not in dead:
+            found.setdefault(item.place.scope, Counter())[kind] += 1
+    return found
+
+
+def _kind(node: ast.AST) -> str:
+    match node:
+        case ast.Raise():
+            return "raise"
+        case ast.Assert():
+            return "assert"
+        case ast.ExceptHandler():
+            return "except"
+        case ast.Try(finalbody=[_, *_]) | ast.With() | ast.AsyncWith():
+            return "finally"
+        case ast.Call(func=ast.Attribute(attr=name, value=value)):
+            if name in _LOGGING and _is_logger(value):
+                return "log"
+            return "flush" if name in _FLUSHING else ""
+        case ast.Call(func=ast.Name(id=name)):
+            return "check" if name in _CHECKING else "log" if name == "print" else ""
+        case _:
+            return ""
+
+
+def _is_logger(node: ast.AST) -> bool:
+    name = node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+    return name in _LOGGERS or "log" in name.lower()
+
+
+def _dead(module: Module) -> frozenset[int]:
+    """Return the nodes that are never executed: after a `return`, under `if False`."""
+    found: set[int] = set()
+    for item in module.nodes:
+        for block in _blocks(item.node):
+            ends = False
+            for statement in block:
+                if ends:
+                    found |= {id(n) for n in ast.walk(statement)}
+                ends |= isinstance(statement, ast.Return | ast.Raise | ast.Continue | ast.Break)
+        if isinstance(item.node, ast.If | ast.While) and _never(item.node.test):
+            found |= {id(n) for s in item.node.body for n in ast.walk(s)}
+        if id(item.node) in found:
+            found |= {id(n) for n in ast.iter_child_nodes(item.node)}
+    return frozenset(found)
+
+
+def _blocks(node: ast.AST) -> Iterator[list[ast.stmt]]:
+    for name in ("body", "orelse", "finalbody"):
+        block = getattr(node, name, None)
+        if isinstance(block, list):
+            yield block
+
+
+def _never(test: ast.expr) -> bool:
+    return isinstance(test, ast.Constant) and not test.value
+
+
+def removed(before: Module, after: Module) -> Iterator[Finding]:
+    """Find the functions that do less than before of what nobody measures."""
+    was, now = counts(before), counts(after)
+    total_was, total_now = _total(was), _total(now)
+    for scope, old in was.items():
+        new = now.get(scope, Counter())
+        there = scope in after.definitions or not scope
+        for kind, count in old.items():
+            left = new[kind]
+            fewer = left == 0 if kind == "check" else left < count
+            # A function that went away may have been put into its callers, checks and all.
+            if fewer and (there or total_now[kind] < total_was[kind]):
+                line = _line(after, scope)
+                detail = f"{_SAID[kind]} in {scope or 'the module'}"
+                yield Finding("removes-check", after.path, line, detail, line_of(after, line))
+
+
+def _total(found: Counts) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for counted in found.values():
+        total += counted
+    return total
+
+
+def _line(module: Module, scope: str) -> int:
+    definition = module.definitions.get(scope)
+    return int(getattr(definition, "lineno", 0))
+
+
+def swallowed(module: Module) -> Iterator[Feature]:
+    """Yield what hides errors: handlers of everything, `suppress`, a `return` in `finally`."""
+    for item in module.nodes:
+        match item.node:
+            case ast.ExceptHandler(type=kind):
+                if kind is None or any(_is_broad(n) for n in ast.walk(kind)):
+                    yield at("swallows-errors", "catches everything", item)
+            case ast.Try(finalbody=block) if _leaves(block):
+                yield at("swallows-errors", "leaves from 'finally'", item)
+            case ast.Name(id="suppress") | ast.Attribute(attr="suppress"):
+                if not isinstance(item.parent, ast.alias) and _called(item):
+                    yield at("swallows-errors", "suppress", item)
+            case _:
+                pass
+
+
+def _is_broad(node: ast.AST) -> bool:
+    return isinstance(node, ast.Name) and node.id in _BROAD
+
+
+def _leaves(block: list[ast.stmt]) -> bool:
+    return any(
+        isinstance(n, ast.Return | ast.Break | ast.Continue) for s in block for n in ast.walk(s)
+    )
+
+
+def _called(item: Node) -> bool:
+    return isinstance(item.parent, ast.Call) and item.parent.func is item.node
