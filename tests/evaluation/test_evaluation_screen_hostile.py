@@ -83,6 +83,12 @@ HOSTILE: dict[str, tuple[str, str]] = {
     "import-under-another-name": ("new-import", changed(top="import posix as math")),
     "module-through-another": ("new-reach", changed(top="import random\n_o = random._os.system")),
     "module-through-own": ("new-import", changed(top="from pkg.other import os")),
+    "clock-through-own": ("new-reach", changed(top="import pkg.other as o\nnow = o.time.time")),
+    "clock-from-own": ("new-import", changed(top="from .other import time")),
+    "module-through-pure": ("new-reach", changed(top="import dataclasses as d\nx = d.inspect")),
+    "attrgetter": ("new-reach", body("import operator\noperator.attrgetter('os.system')")),
+    "system-exit": ("new-reach", body("raise SystemExit(0)")),
+    "quiet-log": ("new-reach", body("log.setLevel(99)")),
     "environment": ("new-reach", body("import os\nout.append(os.environ.get('CI'))")),
     "exit-zero": ("new-reach", changed(top="import os\nos._exit(0)")),
     "atexit": ("new-reach", changed(top="import atexit\natexit.register(print)")),
@@ -297,6 +303,25 @@ HOSTILE: dict[str, tuple[str, str]] = {
             )
         ),
     ),
+    "default-by-operator": (
+        "adds-state",
+        changed(("def lengths(rows):\n", "def lengths(rows, seen=[1]):\n    seen += rows\n")),
+    ),
+    "old-list-by-operator": ("adds-state", body("seen = NAMES\nseen += rows")),
+    "old-list-by-library": ("adds-state", body("import heapq\nheapq.heappush(NAMES, rows)")),
+    "old-list-by-type": ("adds-state", body("list.append(NAMES, rows)")),
+    "old-list-by-own-function": (
+        "adds-state",
+        changed(
+            ("    out = []\n", "    out = []\n    put(NAMES, rows)\n"),
+            end="\n\ndef put(where, what):\n    where.append(what)\n",
+        ),
+    ),
+    "dict-in-a-partial": (
+        "adds-state",
+        changed(top="from functools import partial", end="\nlengths = partial(lengths, {})\n"),
+    ),
+    "next-of-a-global": ("adds-state", body("next(NAMES)")),
     "class-by-type": (
         "adds-state",
         changed(("        return sum(", "        type(self).last = n\n        return sum(")),
@@ -345,7 +370,7 @@ HOSTILE: dict[str, tuple[str, str]] = {
         changed(
             (
                 "    out = []\n",
-                "    out = []\n    with contextlib.suppress(TypeError):\n        pass\n",
+                "    out = []\n    with contextlib.suppress(Exception):\n        pass\n",
             ),
             top="import contextlib",
         ),

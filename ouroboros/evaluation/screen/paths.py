@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 
 from ouroboros.config import Config
+from ouroboros.evaluation.screen.languages import is_source
 from ouroboros.evaluation.screen.marks import Finding
 from ouroboros.evaluation.screen.tables import words
 from ouroboros.model.globs import matches
@@ -128,6 +129,8 @@ def _as_others_read_it(part: str) -> str:
 def protected(change: FileChange, config: Config) -> Iterator[Finding]:
     """Find files that judge the candidate, and files that decide how it is built."""
     path, folded = change.path, change.path.casefold()
+    if len(path) > _LONGEST:
+        return  # refused for that
     inputs = [c.inputs.partition(":")[0] for c in config.challenges.values()]
     if (
         matches(path, config.governor.protected)
@@ -196,9 +199,18 @@ def shadows(
     for change in files:
         if change.status is FileStatus.DELETED:
             continue
-        for root in roots:
-            name = module_at(change.path, root)
-            is_new = change.status is not FileStatus.MODIFIED and (root, name) not in known
-            if is_new and name.casefold() in _LIBRARY:
-                yield Finding("shadows-module", change.path, detail=name)
-                break
+        if change.status is FileStatus.MODIFIED:
+            continue
+        names = [module_at(change.path, root) for root in roots]
+        new = [n for root, n in zip(roots, names, strict=True) if n and (root, n) not in known]
+        hiding = next((name for name in new if name.casefold() in _LIBRARY), "")
+        if hiding:
+            yield Finding("shadows-module", change.path, detail=hiding)
+        elif new:
+            yield Finding("new-module", change.path, detail=new[-1])
+
+
+def data(change: FileChange, content: bytes, config: Config) -> Iterator[Finding]:
+    """Find files that are no source text: a smaller one makes every benchmark on it faster."""
+    if not is_source(change.path, content) and not matches(change.path, config.target.paths):
+        yield Finding("data-file", change.path)

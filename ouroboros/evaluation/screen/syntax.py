@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from ouroboros.evaluation.screen.text import declared
 
-MAX_BYTES = 512 * 1024
-MAX_NODES = 400_000
+MAX_BYTES = 256 * 1024
+MAX_NODES = 150_000
 _SINGLE_BYTE = re.compile(
     rb"(?i)(?:iso-?8859-\d+|latin-?1|l1|cp125\d|ascii|us-ascii|utf-?8(-sig)?)"
 )
@@ -72,7 +72,8 @@ class Scope:
     """What one function, class or module binds.
 
     `imports` maps a name to what it stands for, `modules` are those bound by `import`, `outer`
-    those declared global, `aliases` what was assigned to a name last.
+    those declared global, `aliases` what was assigned to a name last, `defaults` those of
+    parameters.
     """
 
     bound: set[str] = field(default_factory=set)
@@ -80,6 +81,7 @@ class Scope:
     imports: dict[str, str] = field(default_factory=dict)
     modules: set[str] = field(default_factory=set)
     aliases: dict[str, ast.expr] = field(default_factory=dict)
+    defaults: dict[str, ast.expr] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -95,6 +97,8 @@ class Module:
     top: Scope
     definitions: dict[str, ast.AST]
     chains: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    parents: dict[int, ast.AST] = field(default_factory=dict)
+    positions: dict[int, dict[str, int]] = field(default_factory=dict)
 
     def resolve(self, name: str, place: Place) -> tuple[Kind, str]:
         """Return what a name stands for, and the dotted name of an import."""
@@ -102,7 +106,7 @@ class Module:
             scope = self.scopes[id(function)]
             if name in scope.imports:
                 return Kind.IMPORT, scope.imports[name]
-            if name in scope.bound - scope.outer:
+            if name in scope.bound and name not in scope.outer:
                 return Kind.LOCAL, ""
         if not place.functions and place.owner and name in self.classes[place.owner].bound:
             return Kind.LOCAL, ""
@@ -199,6 +203,7 @@ def _module(path: str, content: bytes, tree: ast.Module) -> Module | Broken:
     )
     for node in _walk(tree, module):
         module.nodes.append(node)
+        module.parents[id(node.node)] = node.parent
         if len(module.nodes) > MAX_NODES:
             return Broken(wrong=False, why=f"more than {MAX_NODES} nodes")
         _bind(node, module)
@@ -222,9 +227,7 @@ def _children(item: Node, module: Module) -> Iterator[tuple[ast.AST, Place]]:
         inner = _inside_function(node, place, module)
         for outer in _outside(node):
             yield outer, place
-        for argument in ast.walk(node.args):
-            if isinstance(argument, ast.arg):
-                module.scopes[id(node)].bound.add(argument.arg)
+        module.scopes[id(node)].bound.update(a.arg for a in parameters(node))
         body = [node.body] if isinstance(node, ast.Lambda) else node.body
         yield from ((child, inner) for child in body)
     elif isinstance(node, ast.ClassDef):
@@ -242,10 +245,14 @@ def _outside(node: Function) -> Iterator[ast.AST]:
     if not isinstance(node, ast.Lambda):
         yield from node.decorator_list
         yield from (node.returns,) if node.returns else ()
-        every = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)
-        for argument in (*every, arguments.vararg, arguments.kwarg):
-            if argument is not None and argument.annotation is not None:
-                yield argument.annotation
+        yield from (a.annotation for a in parameters(node) if a.annotation is not None)
+
+
+def parameters(node: Function) -> list[ast.arg]:
+    """Return the parameters of a function; those that can be given by position come first."""
+    given = node.args
+    every = (*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg)
+    return [argument for argument in every if argument is not None]
 
 
 def _inside_function(node: Function, place: Place, module: Module) -> Place:
@@ -320,13 +327,16 @@ def _settle(module: Module) -> None:
             names, root = unwound(item.node)
             module.chains[id(root)] = names
         if isinstance(item.node, FUNCTIONS):
-            aliases = module.scopes[id(item.node)].aliases
-            for name, value in defaults(item.node):
-                aliases.setdefault(name, value)
+            scope = module.scopes[id(item.node)]
+            scope.defaults.update(_defaults(item.node))
+            module.positions[id(item.node)] = {
+                argument.arg: place for place, argument in enumerate(parameters(item.node))
+            }
+            for name, value in scope.defaults.items():
+                scope.aliases.setdefault(name, value)
 
 
-def defaults(node: Function) -> Iterator[tuple[str, ast.expr]]:
-    """Yield the parameters that have a default, with it."""
+def _defaults(node: Function) -> Iterator[tuple[str, ast.expr]]:
     arguments = node.args
     positional = (*arguments.posonlyargs, *arguments.args)
     given = arguments.defaults
