@@ -166,7 +166,7 @@ async def test_the_control_of_a_baseline_is_made_once(
 async def test_a_baseline_whose_control_hangs_is_an_error(
     executor: LocalExecutor, target: Any, seen: Any
 ) -> None:
-    target.config = target.configured('[tests]\ncommand = ["tests"]\ntimeout = "1s"\n')
+    target.config = target.configured(PYTEST + '[sandbox]\ntimeout = "6s"\n')
     tests = """
         import time
         from shop.prices import total
