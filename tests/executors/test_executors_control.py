@@ -191,6 +191,15 @@ async def test_a_failure_stops_no_run(executor: LocalExecutor, target: Any, seen
     assert check(evaluation, "tests").tests_run == 3
 
 
+async def test_with_xdist(executor: LocalExecutor, target: Any, seen: Any) -> None:
+    pytest.importorskip("xdist")
+    target.config = target.configured('[tests]\ncommand = ["-p", "xdist", "-n", "2", "tests"]\n')
+    evaluation = await executor.run(target.candidate(GOOD), seen)
+    fine(evaluation)
+    assert evaluation.proof
+    assert check(evaluation, "inverted").text.startswith("3 tests")
+
+
 async def test_unittest_with_classes_that_skip_themselves(
     executor: LocalExecutor, target: Any, seen: Any
 ) -> None:
