@@ -23,7 +23,7 @@ from ouroboros.errors import (
     OuroborosError,
     PatchError,
 )
-from ouroboros.evaluation.screen import SOURCE_LIMIT, screen, screen_text
+from ouroboros.evaluation.screen import SOURCE_LIMIT, SOURCES_LIMIT, screen, screen_text
 from ouroboros.governor.decide import Evidence, decide, screen_verdict
 from ouroboros.model import events as ev
 from ouroboros.model.evaluation import EvaluationStatus
@@ -177,7 +177,9 @@ class Pipeline:
             return
         repository = core.deps.repository
         modes = await core.git(repository.modes, c.base, built.commit)
-        sources = await core.git(repository.sources, c.base, built.commit, limit=SOURCE_LIMIT)
+        sources = await core.git(
+            repository.sources, c.base, built.commit, limit=SOURCE_LIMIT, total=SOURCES_LIMIT
+        )
         tracked = await core.git(repository.files, c.base)
         # In a thread: to read a large file as a syntax tree takes longer than a frame of a screen.
         marks = await asyncio.to_thread(

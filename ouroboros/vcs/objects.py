@@ -174,10 +174,10 @@ def blobs(git: Git, ids: list[str]) -> dict[str, bytes]:
     return contents
 
 
-def sources(git: Git, old: str, new: str, limit: int) -> tuple[Source, ...]:
+def sources(git: Git, old: str, new: str, *, limit: int, total: int) -> tuple[Source, ...]:
     """Return the contents of every changed file on both sides, read by two processes.
 
-    Sides larger than `limit` bytes are left out; the value says so.
+    Sides larger than `limit` bytes, and what goes beyond `total`, are left out; the value says so.
     """
     changed = raw(git, old, new)
     sides = {
@@ -188,7 +188,11 @@ def sources(git: Git, old: str, new: str, limit: int) -> tuple[Source, ...]:
         for path, change in changed.items()
     }
     every = list(dict.fromkeys(side for pair in sides.values() for side in pair if side))
-    small = [name for name, size in _sizes(git, every) if size <= limit]
+    small = []
+    for name, size in _sizes(git, every):
+        if size <= min(limit, total):
+            small.append(name)
+            total -= size
     contents = blobs(git, small) if small else {}
     return tuple(
         _source(path, changed[path], contents.get(before), contents.get(after))

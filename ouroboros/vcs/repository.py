@@ -166,9 +166,13 @@ class Repository:
         """Return the file types on both sides of every changed path."""
         return objects.modes(self._git, old, new)
 
-    def sources(self, old: str, new: str, *, limit: int) -> tuple[Source, ...]:
-        """Return every changed file's contents on both sides; those over `limit` are left out."""
-        return objects.sources(self._git, old, new, limit)
+    def sources(self, old: str, new: str, *, limit: int, total: int) -> tuple[Source, ...]:
+        """Return every changed file's contents on both sides.
+
+        A side of more than `limit` bytes, or that would make it more than `total` in all, is left
+        out; its value says so.
+        """
+        return objects.sources(self._git, old, new, limit=limit, total=total)
 
     def files(self, commit: str) -> tuple[str, ...]:
         """Return the paths of a commit; bytes that are no UTF-8 as surrogates (`os.fsdecode`)."""

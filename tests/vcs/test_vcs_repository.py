@@ -147,14 +147,21 @@ def test_sources_are_the_contents_on_both_sides_without_what_is_too_large(box: "
     (box.root / "README").symlink_to("a.txt")
     new = box.commit()
     moved = box.git("show", f"{old}:pkg/old.py").encode() + b"\n"
-    found = {s.path: (s.before, s.after, s.whole) for s in box.open().sources(old, new, limit=50)}
+    repository = box.open()
+    found = {
+        s.path: (s.before, s.after, s.whole)
+        for s in repository.sources(old, new, limit=50, total=999)
+    }
     assert found["pkg/old.py"] == (moved, None, True)
     assert found["pkg/new.py"] == (None, moved, True)
     assert found["big"] == (b"x" * 50, None, False)
     assert found["crlf.txt"] == (b"a\r\n\xff", b"a\n\xff", True)
     assert found["a name\nwith \xe4.py"] == (None, b"new\n", True)
     assert found["README"][1:] == (None, False)
-    assert box.open().sources(new, new, limit=50) == ()
+    assert repository.sources(new, new, limit=50, total=999) == ()
+    few = repository.sources(old, new, limit=50, total=60)
+    assert 0 < sum(len(s.before or b"") + len(s.after or b"") for s in few) <= 60
+    assert any(not s.whole for s in few)
 
 
 def test_changes_count_lines_and_never_follow_renames(box: "Box") -> None:

@@ -41,6 +41,10 @@ __all__ = ["Source", "screen", "screen_text"]
 
 SOURCE_LIMIT = 4 << 20
 """Bytes of one side of a changed file that are read; beyond them only the diff's lines are."""
+SOURCES_LIMIT = 64 << 20
+"""Bytes of all of them together."""
+TREES_LIMIT = 2 << 20
+"""Bytes of Python, before and after, that are read as syntax trees for one candidate."""
 
 
 def screen_text(diff: str, config: Config) -> tuple[Mark, ...]:
@@ -96,6 +100,8 @@ def _findings(
         yield from paths.protected(change, config)
     yield from paths.collisions(files, tracked)
     yield from paths.shadows(files, tracked, config)
+    yield from paths.twins(files, tracked)
+    yield from paths.repositories(files, tracked)
     yield from text.characters([*lines, *outside])
     yield from persuasion.persuasion([*lines, *outside])
     yield from caches.caches(lines)
@@ -104,16 +110,24 @@ def _findings(
         s.path: s.after or b"" for s in sources if languages.is_python(s.path, s.after or b"")
     }
     yield from _guarded("", lambda: identifiers.lookalikes(lines, python_files))
+    contents = {s.path: s.after or s.before or b"" for s in sources}
+    for change in files:
+        yield from paths.data(change, contents.get(change.path, b""), config)
     own = _own(files, tracked, config)
+    left = TREES_LIMIT
     for source in sources:
         yield from text.contents(source)
-        yield from _one(source, own, config)
+        left -= len(source.before or b"") + len(source.after or b"")
+        yield from _one(source, own, config, readable=left >= 0)
 
 
-def _one(source: Source, own: frozenset[str], config: Config) -> Iterator[Finding]:
-    if not source.whole:
+def _one(
+    source: Source, own: frozenset[str], config: Config, *, readable: bool
+) -> Iterator[Finding]:
+    is_python = source.after is not None and languages.is_python(source.path, source.after)
+    if not source.whole or (is_python and not readable):
         yield Finding("not-understood", source.path, detail="too large to be read")
-    elif source.after is not None and languages.is_python(source.path, source.after):
+    elif is_python:
         yield from _guarded(source.path, lambda: python.changed(source, own, config.screen))
 
 

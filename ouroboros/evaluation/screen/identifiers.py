@@ -16,7 +16,7 @@ _LIKE_LATIN = frozenset(
     "\u0391\u0392\u0395\u0396\u0397\u0399\u039a\u039c\u039d\u039f\u03a1\u03a4\u03a5\u03a7"
     "\u03bf\u03bd\u03b1\u03b9\u03c1\u03c5\u0261\u0251"
 )
-_MAX = 512 * 1024
+_MAX = 256 * 1024
 
 
 def lookalikes(lines: Sequence[Line], python: dict[str, bytes]) -> Iterator[Finding]:

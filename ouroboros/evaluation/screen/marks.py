@@ -54,6 +54,8 @@ RULES = {
     "does-not-compile": _refuses("does not compile, and did before"),
     "deletes-file": _holds("the candidate deletes a file"),
     "build-file": _holds("decides how the target is built or which packages it gets"),
+    "data-file": _holds("no source text: tests and benchmarks may work on it"),
+    "new-module": _holds("a new top-level module, which may stand in for one that is installed"),
     "not-understood": _holds("could not be read as a syntax tree, so only its lines were judged"),
     "mixed-script": _holds("a name that looks like another one"),
     "new-import": _holds("imports what the file did not import before", "reach"),

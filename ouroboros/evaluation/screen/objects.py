@@ -195,7 +195,8 @@ def _foreign_attribute(
         kind = module.resolve(name, item.place)[0] if name else Kind.LOCAL
         if kind is Kind.LOCAL:
             # No scope in the key: what the file did to such objects before, it may go on doing.
-            yield Feature("patches-foreign", f".{node.attr} of another object", "", item.line)
+            key = f".{node.attr} of another object"
+            yield Feature("patches-foreign", key, "", item.line, once=True)
 
 
 def _foreign_call(module: Module, item: Node, node: ast.Call) -> Iterator[Feature]:

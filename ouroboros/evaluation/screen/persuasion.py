@@ -127,8 +127,13 @@ _PATTERNS = (
     r"忽略.{0,12}(?:指令|指示|说明)|無視.{0,8}指示|игнориру\w+ .{0,30}(?:инструкци|указани)",
 )
 _SPEAKS = re.compile(
-    "|".join(f"(?:{p})" for p in _PATTERNS).replace("<WHO>", _WHO).replace("<THIS>", _THIS)
+    "|".join(f"(?:{p})" for p in _PATTERNS)
+    .replace("<WHO>", _WHO)
+    .replace("<THIS>", _THIS)
+    .replace(" ", r"\s")  # a sentence may go on in the next line
 )
+_PIECE = 16_000
+_OVERLAP = 400
 _SHOUTED = re.compile(r"\b(?:ACCEPTED|APPROVED|VERDICT|LGTM)\b")
 _MARKERS = re.compile(r"[ \t]*(?:#+|//+!?|/\*+|\*+/?|--|;+|%+|<!--|\"\"\"|''')?[ \t]*")
 
@@ -142,9 +147,7 @@ def persuasion(lines: Sequence[Line]) -> Iterator[Finding]:
             starts.append(len(text))
             words = plain(line.text)
             text += f"{words}\n" if words else ""
-        flat = text.replace("\n", " ")
-        matches = [*_SPEAKS.finditer(flat), *_SPEAKS.finditer(text)]
-        hits = {_line_at(starts, m.start()): m[0] for m in matches}
+        hits = {_line_at(starts, m.start()): m[0] for m in _SPEAKS.finditer(text)}
         for index, line in enumerate(run):
             shouted = _SHOUTED.search(line.text)
             if index in hits or shouted:
@@ -154,8 +157,11 @@ def persuasion(lines: Sequence[Line]) -> Iterator[Finding]:
 
 def speaks(text: str) -> str:
     """Return the words of a text that address a reviewer or a model; empty where none do."""
-    match = _SPEAKS.search(plain(text).replace("\n", " "))
-    return match[0] if match else ""
+    for start in range(0, len(text), _PIECE - _OVERLAP):
+        match = _SPEAKS.search(plain(text[start : start + _PIECE]))
+        if match:
+            return match[0]
+    return ""
 
 
 def plain(text: str) -> str:
@@ -176,15 +182,31 @@ _LETTERS = str.maketrans(
 
 
 def _runs(lines: Sequence[Line]) -> Iterator[list[Line]]:
-    """Yield the lines in groups that follow each other in one file."""
+    """Yield the lines in groups that follow each other in one file, none of them very long.
+
+    A search holds up the whole engine while it lasts, so that it gets a few pages at a time; two
+    neighbouring groups share lines, for the sentence that lies across them.
+    """
     run: list[Line] = []
-    for line in sorted(lines):
+    size = 0
+    for line in (piece for whole in sorted(lines) for piece in _pieces(whole)):
         if run and (line.path != run[-1].path or line.number > run[-1].number + 1):
             yield run
-            run = []
+            run, size = [], 0
+        elif size > _PIECE:
+            yield run
+            run = run[-3:] if sum(len(one.text) for one in run[-3:]) < _PIECE else []
+            size = sum(len(one.text) for one in run)
         run.append(line)
+        size += len(line.text)
     if run:
         yield run
+
+
+def _pieces(line: Line) -> Iterator[Line]:
+    """Yield a line in pieces that overlap."""
+    for start in range(0, max(1, len(line.text)), _PIECE - _OVERLAP):
+        yield line._replace(text=line.text[start : start + _PIECE])
 
 
 def _line_at(starts: Sequence[int], position: int) -> int:

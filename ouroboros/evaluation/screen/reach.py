@@ -18,6 +18,7 @@ _STEERING = re.compile("[\x1b\x07\x08\x80-\x9f\u202a-\u202e\u2066-\u2069\u200b-\
 _WALKS = re.compile(
     r"(?<!\w)(?:" + "|".join(map(re.escape, sorted(tables.DUNDERS | tables.FRAMES))) + r")(?!\w)"
 )
+_DOTTED = re.compile(r"[A-Za-z_]\w{0,60}(?:\.[A-Za-z_]\w{0,60}){1,6}")
 _PACKED_LENGTH = 120
 _PACKED_LETTERS = 20
 _LONG_BYTES = 64
@@ -58,8 +59,8 @@ def reaches(dotted: str, allowed: frozenset[str] = frozenset()) -> bool:
     parts = rest.split(".") if rest else []
     if _allowed(dotted, allowed):
         return False
-    if any(part.lstrip("_") in tables.REACHING for part in parts):
-        return True  # a module through another one: `random._os.system`, `hitlog.compat.sys`
+    if _through_another(top, parts):
+        return True
     if dotted.startswith("."):
         return False
     if top in tables.TEST_TOOLS:
@@ -69,6 +70,16 @@ def reaches(dotted: str, allowed: frozenset[str] = frozenset()) -> bool:
     if top in tables.PURE_MODULES:
         return bool(parts) and parts[0] in tables.NOT_PURE.get(top, ())
     return not _harmless(top, parts)
+
+
+def _through_another(top: str, parts: list[str]) -> bool:
+    """Whether a name leads to a module through another one: `random._os`, `hitlog.compat.sys`."""
+    plain = [part.lstrip("_") for part in parts]
+    if any(part in tables.REACHING for part in plain):
+        return True
+    if top in tables.PURE_MODULES:
+        return any(part in tables.IMPURE for part in plain)
+    return top not in tables.LIBRARY and any(part in tables.IMPURE for part in plain[:-1])
 
 
 def _harmless(top: str, parts: list[str]) -> bool:
@@ -109,9 +120,21 @@ def _imports(
         bound = alias.asname or alias.name.partition(".")[0]
         if alias.name == "*" and not _allowed(dotted, allowed):
             yield at("new-import", f"everything of {source[:-1]}", item)
-        elif _foreign(dotted, own, allowed) or (reaches(dotted, allowed) and used.get(bound, True)):
+        elif (
+            _foreign(dotted, own, allowed)
+            or _handed_on(alias.name, dotted, allowed)
+            or (reaches(dotted, allowed) and used.get(bound, True))
+        ):
             key = dotted if dotted.startswith(".") else dotted.partition(".")[0]
             yield at("new-import", key, item)
+
+
+def _handed_on(name: str, dotted: str, allowed: frozenset[str]) -> bool:
+    """Whether a module of the target's (or another one) hands on what reaches out."""
+    top = dotted.partition(".")[0]
+    if top in tables.LIBRARY or "." not in dotted or _allowed(dotted, allowed):
+        return False
+    return name in tables.IMPURE or name in tables.METHODS or name in tables.BUILTINS
 
 
 def _foreign(dotted: str, own: frozenset[str], allowed: frozenset[str]) -> bool:
@@ -153,7 +176,8 @@ def _plain_name(item: Node) -> bool:
 def special(name: str) -> bool:
     """Whether an attribute leads from a value to the interpreter or the machine."""
     known = name in tables.DUNDERS or name in tables.FRAMES or name in tables.METHODS
-    return known or name in tables.BUILTINS or (name.startswith("__") and name.endswith("__"))
+    known = known or name in tables.BUILTINS or name in tables.IMPURE
+    return known or (name.startswith("__") and name.endswith("__"))
 
 
 def _attribute(item: Node, node: ast.Attribute) -> Iterator[Feature]:
@@ -183,6 +207,8 @@ def _string(item: Node, value: str) -> Iterator[Feature]:
     match = _WALKS.search(value)
     if match:
         yield at("new-reach", f"'{match[0]}' in a text", item)
+    if _DOTTED.fullmatch(value) and set(value.split(".")) & tables.REACHING:
+        yield at("new-reach", f"'{value}' in a text", item)
     match = _RUNS.search(value)
     if match and not _is_main_guard(item):
         yield at("detects-run", f"'{match[0]}'", item)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from ouroboros.evaluation.screen.features import Feature, at, line_of
 from ouroboros.evaluation.screen.marks import Finding
-from ouroboros.evaluation.screen.syntax import Module, Node
+from ouroboros.evaluation.screen.syntax import Module
 from ouroboros.evaluation.screen.tables import words
 
 _LOGGERS = frozenset({"log", "logger", "_log", "_logger", "logging", "LOG", "LOGGER", "warnings"})
@@ -25,7 +25,10 @@ _FLUSHING = words(
     """
 )
 _CHECKING = frozenset({"isinstance", "issubclass", "callable", "hasattr"})
-_BROAD = frozenset({"Exception", "BaseException"})
+_BROAD = frozenset({"Exception", "BaseException", "AssertionError", "SystemExit"})
+
+_LOOKING = frozenset({"KeyError", "IndexError", "StopIteration"})
+"""Errors that only say "not there": catching them is one way to look, and `get` is another."""
 
 _SAID = {
     "raise": "fewer 'raise'",
@@ -57,14 +60,16 @@ def _kind(node: ast.AST) -> str:
             return "raise"
         case ast.Assert():
             return "assert"
-        case ast.ExceptHandler():
-            return "except"
+        case ast.ExceptHandler(type=kind):
+            return "" if isinstance(kind, ast.Name) and kind.id in _LOOKING else "except"
         case ast.Try(finalbody=[_, *_]) | ast.With() | ast.AsyncWith():
             return "finally"
         case ast.Call(func=ast.Attribute(attr=name, value=value)):
             if name in _LOGGING and _is_logger(value):
                 return "log"
             return "flush" if name in _FLUSHING else ""
+        case ast.Call(func=ast.Name(id="suppress") | ast.Attribute(attr="suppress"), args=args):
+            return "" if all(getattr(a, "id", "") in _LOOKING for a in args) else "except"
         case ast.Call(func=ast.Name(id=name)):
             return "check" if name in _CHECKING else "log" if name == "print" else ""
         case _:
@@ -142,9 +147,9 @@ def swallowed(module: Module) -> Iterator[Feature]:
                     yield at("swallows-errors", "catches everything", item)
             case ast.Try(finalbody=block) if _leaves(block):
                 yield at("swallows-errors", "leaves from 'finally'", item)
-            case ast.Name(id="suppress") | ast.Attribute(attr="suppress"):
-                if not isinstance(item.parent, ast.alias) and _called(item):
-                    yield at("swallows-errors", "suppress", item)
+            case ast.Call(func=ast.Name(id="suppress") | ast.Attribute(attr="suppress")):
+                if any(_is_broad(a) for a in item.node.args):
+                    yield at("swallows-errors", "suppresses everything", item)
             case _:
                 pass
 
@@ -157,7 +162,3 @@ def _leaves(block: list[ast.stmt]) -> bool:
     return any(
         isinstance(n, ast.Return | ast.Break | ast.Continue) for s in block for n in ast.walk(s)
     )
-
-
-def _called(item: Node) -> bool:
-    return isinstance(item.parent, ast.Call) and item.parent.func is item.node

@@ -16,12 +16,13 @@ from ouroboros.evaluation.screen.syntax import (
     Kind,
     Module,
     Node,
-    defaults,
     root_of,
 )
 
 TABLE = 256
 """Constants in one literal beyond which it is a table of answers rather than of names."""
+TABLE_TEXT = 4000
+"""Characters of text in one literal, likewise."""
 _MAKING = frozenset({"__init__", "__new__", "__post_init__", "__setstate__", "__init_subclass__"})
 
 
@@ -33,6 +34,7 @@ def state(module: Module, known: frozenset[str]) -> Iterator[Feature]:
         known: functions and classes that stood in the file before the change.
     """
     escaping = _escaping(module)
+    changing = _changing(module)
     for item in module.nodes:
         match item.node:
             case ast.Global() | ast.Nonlocal():
@@ -43,12 +45,15 @@ def state(module: Module, known: frozenset[str]) -> Iterator[Feature]:
                 yield from _write(module, item, item.node, known, escaping)
             case ast.Call():
                 yield from _cache(module, item, item.node)
+                yield from _handed_on(module, item, item.node, changing)
+            case ast.AugAssign(target=ast.Name(id=name)) if not item.place.at_import:
+                if _outlives(module, name, item, escaping):
+                    yield at("adds-state", f"{name} outlives the call", item)
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.Lambda():
                 yield from _defaults(module, item, item.node)
-            case ast.Dict() | ast.List() | ast.Set() | ast.Tuple():
-                yield from _table(item, item.node)
             case _:
                 pass
+        yield from _table(item)
         if item.place.at_import:
             yield from _at_import(module, item)
 
@@ -76,13 +81,62 @@ def _write(
         return
     kind, dotted = module.origin(root.id, item.place)
     if kind is Kind.MODULE:
-        yield at("adds-state", f"{dotted} is changed by a function", item)
+        key = f"{dotted} is changed by a function"
+        yield at("adds-state", key, item)._replace(once=True)
     elif root.id in {"cls", "klass", "mcs"}:
         yield at("adds-state", "an attribute of the class", item)
     elif root.id == "self":
         yield from _instance(module, item, node, known)
-    elif _default_of(module, root.id, item) or _enclosing(module, root.id, item, escaping):
+    elif _outlives(module, root.id, item, escaping):
         yield at("adds-state", f"{root.id} outlives the call", item)
+
+
+def _outlives(module: Module, name: str, item: Node, escaping: frozenset[int]) -> bool:
+    """Whether a local name stands for something that is there before and after the call."""
+    if module.origin(name, item.place)[0] is Kind.MODULE:
+        return module.resolve(name, item.place)[0] is Kind.LOCAL
+    return _default_of(module, name, item) or _enclosing(module, name, item, escaping)
+
+
+def _changing(module: Module) -> dict[str, set[int]]:
+    """Return the file's functions that change what they are given, and which of it."""
+    found: dict[str, set[int]] = {}
+    for item in module.nodes:
+        node = item.node
+        if not isinstance(node, ast.Attribute | ast.Subscript) or not item.place.functions:
+            continue
+        changes = not isinstance(node.ctx, ast.Load) or (
+            isinstance(node, ast.Attribute) and node.attr in tables.MUTATORS
+        )
+        function, root = item.place.functions[-1], root_of(node)
+        if changes and isinstance(root, ast.Name) and isinstance(function, ast.FunctionDef):
+            names = module.positions.get(id(function), {})
+            if root.id in names:
+                found.setdefault(function.name, set()).add(names[root.id])
+    return found
+
+
+def _handed_on(
+    module: Module, item: Node, node: ast.Call, changing: dict[str, set[int]]
+) -> Iterator[Feature]:
+    """Find `heappush(_SEEN, x)` and `put(_SEEN, x)`: a call that changes what outlives it."""
+    func = node.func
+    name = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
+    builtin = isinstance(func, ast.Attribute) and (
+        getattr(func.value, "id", "") in tables.BUILTIN_TYPES | {"list", "set"}
+    )
+    if name in tables.CHANGING_CALLS or (builtin and name in tables.MUTATORS):
+        places = {0}
+    elif isinstance(func, ast.Name):
+        places = changing.get(name, set())
+    else:
+        return
+    for index, argument in enumerate(node.args):
+        root = root_of(argument)
+        if index in places and isinstance(root, ast.Name) and not item.place.at_import:
+            kind, dotted = module.origin(root.id, item.place)
+            if kind is not Kind.LOCAL or _default_of(module, root.id, item):
+                yield at("adds-state", f"{dotted or root.id} is changed by {name}", item)
 
 
 def _instance(
@@ -97,7 +151,8 @@ def _instance(
     # No scope in the key: which method writes what the class wrote before is no finding.
     key = f"{owner}.{attribute} is changed after the instance was made"
     if shared or owner in known:
-        yield Feature("adds-state", key, owner if not shared else item.place.scope, item.line)
+        scope = item.place.scope if shared else owner
+        yield Feature("adds-state", key, scope, item.line, once=True)
 
 
 def _makers(module: Module, owner: str) -> set[ast.AST]:
@@ -116,28 +171,30 @@ def _first_attribute(node: ast.AST) -> str:
 def _default_of(module: Module, name: str, item: Node) -> bool:
     """Whether a name is a parameter whose default is one object for all calls."""
     for function in item.place.functions:
-        for parameter, value in defaults(function):
-            if parameter == name and _mutable(value) and not _rebound(module, function, name):
-                return True
+        scope = module.scopes[id(function)]
+        value = scope.defaults.get(name)
+        if value is not None and _mutable(value) and scope.aliases.get(name) is value:
+            return True
     return False
-
-
-def _rebound(module: Module, function: Function, name: str) -> bool:
-    value = module.scopes[id(function)].aliases.get(name)
-    return value is not None and all(value is not d for _, d in defaults(function))
 
 
 def _escaping(module: Module) -> frozenset[int]:
     """Return the nested functions that outlive the function that made them."""
+    given: dict[int, set[str]] = {}
     found: set[int] = set()
     for item in module.nodes:
+        if isinstance(item.node, ast.Return) and item.node.value and item.place.functions:
+            names = given.setdefault(id(item.place.functions[-1]), set())
+            for value in ast.walk(item.node.value):
+                if isinstance(value, ast.Name):
+                    names.add(value.id)
+                elif isinstance(value, ast.Lambda):
+                    found.add(id(value))
+    for item in module.nodes:
         if isinstance(item.node, FUNCTIONS) and item.place.functions:
-            outer = item.place.functions[-1]
             name = getattr(item.node, "name", "")
-            returns = [n for n in ast.walk(outer) if isinstance(n, ast.Return)]
-            for value in (n for r in returns if r.value for n in ast.walk(r.value)):
-                if value is item.node or (isinstance(value, ast.Name) and value.id == name):
-                    found.add(id(item.node))
+            if name in given.get(id(item.place.functions[-1]), ()):
+                found.add(id(item.node))
     return frozenset(found)
 
 
@@ -165,7 +222,7 @@ def _is_decorator(item: Node) -> bool:
 
 
 def _defaults(module: Module, item: Node, node: Function) -> Iterator[Feature]:
-    for name, value in defaults(node):
+    for name, value in module.scopes[id(node)].defaults.items():
         if empty(module, value, item):
             yield at("adds-state", f"the default of {name} can be filled", item)
 
@@ -211,10 +268,9 @@ def _filled(node: ast.AST) -> bool:
 def _at_import(module: Module, item: Node) -> Iterator[Feature]:
     node = item.node
     match node:
-        case ast.Assign(value=value) | ast.AnnAssign(value=ast.expr() as value):
-            if empty(module, value, item):
-                what = "class" if item.place.owner else "module"
-                yield at("adds-state", f"an empty container of the {what}", item)
+        case ast.Dict() | ast.List() | ast.Set() | ast.BinOp() | ast.Call() if _kept(module, item):
+            what = "class" if item.place.owner else "module"
+            yield at("adds-state", f"an empty container of the {what}", item)
         case ast.Call():
             if not _is_decorator(item) and not _harmless(module, item, node):
                 yield at("import-work", "a call", item)
@@ -230,6 +286,18 @@ def _at_import(module: Module, item: Node) -> Iterator[Feature]:
             yield at("import-work", "a large value", item)
         case _:
             pass
+
+
+def _kept(module: Module, item: Node) -> bool:
+    """Whether an expression at import is an empty container; not the `[]` of `Callable[[], T]`."""
+    if not empty(module, item.node, item) or isinstance(item.parent, ast.Expr | ast.arguments):
+        return False
+    up: ast.AST | None = item.parent
+    while isinstance(up, ast.expr):
+        if isinstance(up, ast.Subscript):
+            return False
+        up = module.parents.get(id(up))
+    return not isinstance(up, FUNCTIONS)  # a default: found as one
 
 
 def _harmless(module: Module, item: Node, node: ast.Call) -> bool:
@@ -267,7 +335,14 @@ def _large(node: ast.BinOp) -> bool:
     return isinstance(value, int) and value > limit and not isinstance(node.left, ast.Constant)
 
 
-def _table(item: Node, node: ast.Dict | ast.List | ast.Set | ast.Tuple) -> Iterator[Feature]:
-    elements = node.values if isinstance(node, ast.Dict) else node.elts
-    if len(elements) > TABLE:
-        yield at("adds-table", f"more than {TABLE} entries", item)
+_LITERALS = (ast.Dict, ast.List, ast.Set, ast.Tuple)
+
+
+def _table(item: Node) -> Iterator[Feature]:
+    """Find a literal that holds more, nested or not, than names and numbers to work by."""
+    if not isinstance(item.node, _LITERALS) or isinstance(item.parent, _LITERALS):
+        return
+    constants = [n.value for n in ast.walk(item.node) if isinstance(n, ast.Constant)]
+    text = sum(len(value) for value in constants if isinstance(value, str | bytes))
+    if len(constants) > TABLE or text > TABLE_TEXT:
+        yield at("adds-table", f"{len(constants)} constants, {text} characters", item)

@@ -14,13 +14,14 @@ from typing import NamedTuple
 
 from ouroboros.evaluation.screen.text import declared
 
-MAX_BYTES = 512 * 1024
-MAX_NODES = 400_000
+MAX_BYTES = 256 * 1024
+MAX_NODES = 150_000
 _SINGLE_BYTE = re.compile(
     rb"(?i)(?:iso-?8859-\d+|latin-?1|l1|cp125\d|ascii|us-ascii|utf-?8(-sig)?)"
 )
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 
@@ -33,11 +34,17 @@ class Broken(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a node stands: scope by name, functions and class around it (the innermost last)."""
+    """Where a node stands: scope by name, functions and class around it (the innermost last).
+
+    `in_body` means directly in the class's body, `loops` are the names that comprehensions around
+    it bind: neither can be seen by what stands beside them.
+    """
 
     scope: str = ""
     functions: tuple[Function, ...] = ()
     owner: str = ""
+    in_body: bool = False
+    loops: frozenset[str] = frozenset()
 
     @property
     def at_import(self) -> bool:
@@ -72,7 +79,8 @@ class Scope:
     """What one function, class or module binds.
 
     `imports` maps a name to what it stands for, `modules` are those bound by `import`, `outer`
-    those declared global, `aliases` what was assigned to a name last.
+    those declared global, `aliases` what was assigned to a name last, `defaults` those of
+    parameters.
     """
 
     bound: set[str] = field(default_factory=set)
@@ -80,6 +88,7 @@ class Scope:
     imports: dict[str, str] = field(default_factory=dict)
     modules: set[str] = field(default_factory=set)
     aliases: dict[str, ast.expr] = field(default_factory=dict)
+    defaults: dict[str, ast.expr] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -95,17 +104,25 @@ class Module:
     top: Scope
     definitions: dict[str, ast.AST]
     chains: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    parents: dict[int, ast.AST] = field(default_factory=dict)
+    positions: dict[int, dict[str, int]] = field(default_factory=dict)
 
     def resolve(self, name: str, place: Place) -> tuple[Kind, str]:
         """Return what a name stands for, and the dotted name of an import."""
+        if name in place.loops:
+            return Kind.LOCAL, ""
+        if place.in_body:
+            body = self.classes[place.owner]
+            if name in body.imports:
+                return Kind.IMPORT, body.imports[name]
+            if name in body.bound:
+                return Kind.LOCAL, ""
         for function in reversed(place.functions):
             scope = self.scopes[id(function)]
             if name in scope.imports:
                 return Kind.IMPORT, scope.imports[name]
-            if name in scope.bound - scope.outer:
+            if name in scope.bound and name not in scope.outer:
                 return Kind.LOCAL, ""
-        if not place.functions and place.owner and name in self.classes[place.owner].bound:
-            return Kind.LOCAL, ""
         if name in self.top.imports:
             return Kind.IMPORT, self.top.imports[name]
         return (Kind.MODULE if name in self.top.bound else Kind.FREE), ""
@@ -199,6 +216,7 @@ def _module(path: str, content: bytes, tree: ast.Module) -> Module | Broken:
     )
     for node in _walk(tree, module):
         module.nodes.append(node)
+        module.parents[id(node.node)] = node.parent
         if len(module.nodes) > MAX_NODES:
             return Broken(wrong=False, why=f"more than {MAX_NODES} nodes")
         _bind(node, module)
@@ -222,17 +240,31 @@ def _children(item: Node, module: Module) -> Iterator[tuple[ast.AST, Place]]:
         inner = _inside_function(node, place, module)
         for outer in _outside(node):
             yield outer, place
-        for argument in ast.walk(node.args):
-            if isinstance(argument, ast.arg):
-                module.scopes[id(node)].bound.add(argument.arg)
+        module.scopes[id(node)].bound.update(a.arg for a in parameters(node))
         body = [node.body] if isinstance(node, ast.Lambda) else node.body
         yield from ((child, inner) for child in body)
     elif isinstance(node, ast.ClassDef):
         inner = _inside_class(node, place, module)
         for child in ast.iter_child_nodes(node):
             yield child, inner if isinstance(child, ast.stmt) else place
+    elif isinstance(node, COMPREHENSIONS):
+        yield from _inside_comprehension(node, place)
     else:
         yield from ((child, place) for child in ast.iter_child_nodes(node))
+
+
+def _inside_comprehension(
+    node: ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp, place: Place
+) -> Iterator[tuple[ast.AST, Place]]:
+    targets = (n for g in node.generators for n in ast.walk(g.target) if isinstance(n, ast.Name))
+    names = frozenset(n.id for n in targets if isinstance(n.ctx, ast.Store))
+    inner = place._replace(loops=place.loops | names)
+    for index, generator in enumerate(node.generators):
+        yield generator.iter, place if index == 0 else inner
+        yield generator.target, inner
+        yield from ((condition, inner) for condition in generator.ifs)
+    parts = (node.key, node.value) if isinstance(node, ast.DictComp) else (node.elt,)
+    yield from ((part, inner) for part in parts)
 
 
 def _outside(node: Function) -> Iterator[ast.AST]:
@@ -242,10 +274,14 @@ def _outside(node: Function) -> Iterator[ast.AST]:
     if not isinstance(node, ast.Lambda):
         yield from node.decorator_list
         yield from (node.returns,) if node.returns else ()
-        every = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)
-        for argument in (*every, arguments.vararg, arguments.kwarg):
-            if argument is not None and argument.annotation is not None:
-                yield argument.annotation
+        yield from (a.annotation for a in parameters(node) if a.annotation is not None)
+
+
+def parameters(node: Function) -> list[ast.arg]:
+    """Return the parameters of a function; those that can be given by position come first."""
+    given = node.args
+    every = (*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg)
+    return [argument for argument in every if argument is not None]
 
 
 def _inside_function(node: Function, place: Place, module: Module) -> Place:
@@ -256,7 +292,7 @@ def _inside_function(node: Function, place: Place, module: Module) -> Place:
         module.definitions[scope] = node
     if isinstance(node, ast.Lambda) and not place.functions:
         scope = place.scope
-    return Place(scope, (*place.functions, node), place.owner)
+    return Place(scope, (*place.functions, node), place.owner, loops=place.loops)
 
 
 def _inside_class(node: ast.ClassDef, place: Place, module: Module) -> Place:
@@ -264,7 +300,8 @@ def _inside_class(node: ast.ClassDef, place: Place, module: Module) -> Place:
     module.classes.setdefault(name, Scope())
     module.definitions[name] = node
     # A class in a function is defined each time anew: what its body does is the function's work.
-    return Place(name if place.at_import else place.scope, place.functions, name)
+    scope = name if place.at_import else place.scope
+    return Place(scope, place.functions, name, in_body=True, loops=place.loops)
 
 
 def _join(scope: str, name: str) -> str:
@@ -277,7 +314,8 @@ def _bind(item: Node, module: Module) -> None:
     scope = _scope_of(item.place, module)
     match node:
         case ast.Name(ctx=ast.Store() | ast.Del()):
-            scope.bound.add(node.id)
+            if node.id not in item.place.loops:
+                scope.bound.add(node.id)
         case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
             scope.bound.add(node.name)
         case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)):
@@ -308,9 +346,9 @@ def _bind_imports(node: ast.Import | ast.ImportFrom, scope: Scope) -> None:
 
 
 def _scope_of(place: Place, module: Module) -> Scope:
-    if place.functions:
-        return module.scopes[id(place.functions[-1])]
-    return module.classes[place.owner] if place.owner else module.top
+    if place.in_body:
+        return module.classes[place.owner]
+    return module.scopes[id(place.functions[-1])] if place.functions else module.top
 
 
 def _settle(module: Module) -> None:
@@ -320,13 +358,16 @@ def _settle(module: Module) -> None:
             names, root = unwound(item.node)
             module.chains[id(root)] = names
         if isinstance(item.node, FUNCTIONS):
-            aliases = module.scopes[id(item.node)].aliases
-            for name, value in defaults(item.node):
-                aliases.setdefault(name, value)
+            scope = module.scopes[id(item.node)]
+            scope.defaults.update(_defaults(item.node))
+            module.positions[id(item.node)] = {
+                argument.arg: place for place, argument in enumerate(parameters(item.node))
+            }
+            for name, value in scope.defaults.items():
+                scope.aliases.setdefault(name, value)
 
 
-def defaults(node: Function) -> Iterator[tuple[str, ast.expr]]:
-    """Yield the parameters that have a default, with it."""
+def _defaults(node: Function) -> Iterator[tuple[str, ast.expr]]:
     arguments = node.args
     positional = (*arguments.posonlyargs, *arguments.args)
     given = arguments.defaults

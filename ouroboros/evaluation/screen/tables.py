@@ -78,7 +78,7 @@ HARMLESS = {
 """Names of other modules that do not reach out, nor what is read of them."""
 
 NOT_PURE = {
-    "contextlib": frozenset({"redirect_stdout", "redirect_stderr", "chdir", "suppress"}),
+    "contextlib": frozenset({"redirect_stdout", "redirect_stderr", "chdir"}),
     "dataclasses": frozenset({"make_dataclass"}),
     "typing": frozenset({"get_type_hints", "ForwardRef"}),
     "string": frozenset({"Formatter"}),
@@ -87,6 +87,9 @@ NOT_PURE = {
     "json": frozenset({"load", "dump"}),
 }
 """Names of the pure modules that do reach out, or that change what others see."""
+
+IMPURE = LIBRARY - PURE_MODULES
+"""The other modules of the standard library."""
 
 REACHING = words(
     """
@@ -105,9 +108,10 @@ TEST_TOOLS = words(
 
 BUILTINS = words(
     """
+    SystemExit KeyboardInterrupt GeneratorExit
     open eval exec compile __import__ globals vars locals input print breakpoint exit quit dir
     __builtins__ __loader__ __spec__ __file__ __path__ __cached__ __debug__ __build_class__
-    memoryview copyright
+    copyright
     """
 )
 """Built-in names whose every use is a finding."""
@@ -137,6 +141,7 @@ DUNDERS = words(
 
 METHODS = words(
     """
+    setLevel disable addHandler removeHandler basicConfig captureWarnings currentframe
     write_text write_bytes read_text read_bytes unlink rmdir mkdir touch chmod symlink_to
     hardlink_to iterdir rglob expanduser popen Popen system fork killpg _exit check_output
     check_call load_module exec_module import_module urlopen sendall connect gethostbyname
@@ -168,11 +173,19 @@ MUTATORS = words(
     """
 )
 
+CHANGING_CALLS = words(
+    """
+    heappush heappop heapify heapreplace heappushpop insort insort_left insort_right setitem
+    delitem iadd ior iand isub ixor iconcat shuffle next
+    """
+)
+"""Functions of the library that change their first argument."""
+
 CONTAINERS = words(
     """
     dict list set bytearray defaultdict OrderedDict deque Counter ChainMap UserDict UserList
     WeakValueDictionary WeakKeyDictionary WeakSet SimpleNamespace local array iter count cycle
-    object Queue LRUCache
+    Queue LRUCache
     """
 )
 """Calls that make something empty that can be filled later."""
@@ -200,6 +213,7 @@ IMPORT_CALLS = words(
 
 IMPORT_BUILTINS = words(
     """
+    object
     frozenset tuple set dict list sorted len range str int float bytes complex bool min max abs
     ord chr round zip enumerate property staticmethod classmethod super slice isinstance
     issubclass reversed divmod hash repr type
