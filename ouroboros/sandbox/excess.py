@@ -147,7 +147,8 @@ async def fill(bench: Bench) -> list[Found]:
 async def tree(bench: Bench) -> list[Found]:
     """Eight times what may be written into the tree."""
     step = {"folder": "{tree}", "files": 8, "size": 4 * _MIB, "tidy": False}
-    limits = _small(tree_size=parse_size("4MiB"))
+    # Under Landlock the two share one figure.
+    limits = _small(tree_size=parse_size("4MiB"), tmp_size=parse_size("4MiB"))
     got = await bench.run("fill", limits, steps=[step], hold=3)
     ended = got.outcome.ending in (Ending.TREE, Ending.MEMORY)
     held = ended or (bool(got.steps) and got.amount() <= 8 * _MIB)
