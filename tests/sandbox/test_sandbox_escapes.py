@@ -108,9 +108,9 @@ async def test_a_hole_is_found(
 async def test_an_inherited_environment_is_found(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    made = runner_module._environment
+    made = runner_module.environment
     monkeypatch.setattr(
-        runner_module, "_environment", lambda command: {**os.environ, **made(command)}
+        runner_module, "environment", lambda command: {**os.environ, **made(command)}
     )
     report = await attempts(sandbox, tmp_path)
     assert {"find-secret", "find-variables"} <= set(wrong(report))
