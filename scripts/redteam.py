@@ -80,7 +80,7 @@ async def _run(options: argparse.Namespace, cases: Sequence[object]) -> int:
                     results.append(await run.run_case(ready, case))
                     last = results[-1]
                     say = f"[{len(results)}/{len(cases)}] {last.id}: {last.final} {last.seconds} s"
-                    print(say, file=sys.stderr, flush=True)
+                    print(say, *last.why[:2], sep="  ", file=sys.stderr, flush=True)
 
             async with asyncio.TaskGroup() as group:
                 for case in cases:

@@ -79,7 +79,8 @@ def _benchmarks(found: Sequence[Benchmark]) -> Iterator[str]:
     ready = [b for b in found if b.ready]
     yield "# Each benchmark is a command that does a fixed amount of work; the time and memory it"
     yield "# takes are measured from outside. One run of 0.2 to 2 s compares best. It must exit"
-    yield "# with 0, and print nothing that differs between runs."
+    yield "# with 0. Let it print what it computed (a checksum), and nothing that differs between"
+    yield "# runs: what a candidate prints is compared."
     if not ready:
         yield "#"
         yield "# NONE WAS FOUND: without a benchmark nothing can be proven faster. Write one, for"

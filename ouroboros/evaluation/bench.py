@@ -27,6 +27,8 @@ from ouroboros.evaluation.records import Modules, decode
 from ouroboros.evaluation.suite import LIMIT_CODES, tail
 from ouroboros.governor.compare import Sequential, rule_for
 from ouroboros.model.evaluation import (
+    CHALLENGE,
+    DIFFERENT_OUTPUT,
     CheckOutcome,
     CheckStatus,
     Pair,
@@ -35,6 +37,7 @@ from ouroboros.model.evaluation import (
     Stage,
 )
 from ouroboros.model.progress import Progress
+from ouroboros.model.text import safe_line
 from ouroboros.model.verdict import Outcome as Answer
 from ouroboros.sandbox import Outcome
 
@@ -87,6 +90,7 @@ class Bench:
         self._job = job
         self._sides = sides
         self._dossier = dossier
+        self._printed: dict[str, set[bytes]] = {"baseline": set(), "candidate": set()}
 
     async def rehearse(self) -> None:
         """Run once on each side."""
@@ -101,6 +105,7 @@ class Bench:
             reports = decode(outcome.result, whole=outcome.result_whole).modules
             if not outcome.ok:
                 dossier.add(await _failure(job, self.name, side, outcome))
+            self._printed[side].add(outcome.stdout)
             await check_files(job, tree, reports, dossier)
             if side == "candidate":
                 await prove(job, tree, reports, dossier)
@@ -119,12 +124,39 @@ class Bench:
             if not outcome.ok:
                 self._dossier.add(await _failure(job, self.name, side, outcome))
             samples[side] = outcome.sample
+            self._printed[side].add(outcome.stdout)
         return Pair(
             started_ns=started,
             candidate_first=candidate_first,
             baseline=samples["baseline"],
             candidate=samples["candidate"],
         )
+
+    def compare_output(self) -> None:
+        """Note whether the candidate printed what the baseline prints in every run.
+
+        A benchmark that prints what it computed thereby shows that the candidate did the work. Who
+        prints a time differs from run to run, or by luck does not: so this is not a failure but
+        for a human to look at.
+        """
+        base, candidate = self._printed["baseline"], self._printed["candidate"]
+        if base == candidate:
+            code, text = "ok", "The benchmark prints the same on both sides."
+        elif len(base) > 1:
+            code, text = "varies", "What the benchmark prints varies, and was not compared."
+        else:
+            code = DIFFERENT_OUTPUT
+            text = (
+                f"Benchmark {self.name} prints something else on the candidate: "
+                f"{_head(base)} became {_head(candidate - base)}."
+            )
+        name = f"output:{self.name}"
+        check = CheckOutcome(name=name, status=CheckStatus.PASSED, code=code, text=text)
+        self._dossier.add(check)
+
+
+def _head(printed: set[bytes]) -> str:
+    return repr(safe_line(min(printed).decode(errors="replace"), limit=80))
 
 
 async def check_files(job: Job, tree: Path, reports: tuple[Modules, ...], dossier: Dossier) -> None:
@@ -164,8 +196,14 @@ async def measure(job: Job, contestants: Sequence[Contestant], dossier: Dossier)
         neutral = job.plan.config.governor.accept_neutral and answer is Answer.NEUTRAL
         if answer is Answer.IMPROVED or neutral:
             worth.append(contestant)
-    for contestant in worth:
+    for contestant in _decisive(worth):
         await _stage(job, contestant, Stage.CONFIRM, dossier)
+
+
+def _decisive(worth: Sequence[Contestant]) -> Sequence[Contestant]:
+    """Leave out what a confirmation would not change: a challenge's gain needs no benchmark's."""
+    challenges = [c for c in worth if c.name.startswith(CHALLENGE)]
+    return challenges or worth
 
 
 def _regressed(sequential: Sequential, name: str) -> bool:

@@ -103,6 +103,8 @@ async def _measure(job: Job, sides: bench.Sides, dossier: Dossier) -> None:
             await bench.measure(job, contestants, dossier)
         for challenger in challengers:
             await challenger.passed()
+        for benchmark in benches:
+            benchmark.compare_output()
     finally:
         for challenger in challengers:
             await challenger.close()

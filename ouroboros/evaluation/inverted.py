@@ -16,6 +16,7 @@ failure there would hide the tests themselves; `with self.assertRaises` and `pyt
 """
 
 import ast
+import contextlib
 import io
 import random
 import re
@@ -25,6 +26,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+_PARSES = 3
 _TWINS = 3
 """Most twins in one file."""
 
@@ -111,12 +113,27 @@ def invert(source: bytes, coin: random.Random | None = None) -> Inverted:
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(source).readline)
         text = source.decode(encoding)
-        tree = ast.parse(text)
+        tree = _parse(text)
         result = _File(text.encode(), tree).write(coin)
-        ast.parse(result.source.decode())
+        _parse(result.source.decode())
         return Inverted(source=result.source.decode().encode(encoding), turned=result.turned)
-    except (SyntaxError, ValueError, LookupError, RecursionError, MemoryError) as error:
+    except (
+        SyntaxError,
+        ValueError,
+        LookupError,
+        RecursionError,
+        MemoryError,
+        SystemError,
+    ) as error:
         raise Refusal(f"{type(error).__name__}: {error}") from error
+
+
+def _parse(text: str) -> ast.Module:
+    """Parse; two parses at once may confuse CPython's count of their depth: it is asked again."""
+    for _ in range(_PARSES):
+        with contextlib.suppress(SystemError):
+            return ast.parse(text)
+    return ast.parse(text)
 
 
 class _File:
@@ -219,7 +236,9 @@ class _File:
 
     def _choose(self, coin: random.Random) -> "list[_Twin]":
         able = [f for f in self._functions() if self._can_be_idle(f)]
-        chosen = sorted(coin.sample(able, min(_TWINS, len(able))), key=lambda f: f.lineno)
+        # Parameters and examples would multiply what a twin costs.
+        plain = [f for f in able if not f.decorator_list] or able[:1]
+        chosen = sorted(coin.sample(plain, min(_TWINS, len(plain))), key=lambda f: f.lineno)
         names = [self._fresh_name(f, coin) for f in chosen]
         idle = [coin.random() < 0.5 for _ in chosen]  # noqa: PLR2004 - a fair coin
         return [

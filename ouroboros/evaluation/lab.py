@@ -5,6 +5,7 @@
 
 import asyncio
 import hashlib
+import shutil
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -151,8 +152,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
         Runs write no bytecode (each would warm up its own overlay only), so it is made once here:
         by the target's interpreter, in the sandbox, executing nothing of the tree. Files that do
-        not compile are somebody else's finding.
+        not compile are somebody else's finding. Compiled files that a commit brings along go first:
+        nobody has read them.
         """
+        await asyncio.to_thread(_drop_caches, tree)
         argv = (self.plan.python, "-I", "-S", "-m", "compileall", "-q", TREE)
         command = Command(
             argv=argv,
@@ -163,3 +166,12 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
             fresh=False,
         )
         await self.run(command)
+
+
+def _drop_caches(tree: Path) -> None:
+    """Blocking."""
+    for path in list(tree.rglob("__pycache__")):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)

@@ -130,10 +130,11 @@ def _command(job: Job, tree: Path, timeout: Duration) -> Command:
     python = plan.python
     match tests.framework:
         case Framework.PYTEST:
-            plugins = ("-p", "_ouroboros_pytest", "-p", "no:cacheprovider")
+            # No cache of a commit is read: which tests failed last is not the candidate's to say.
+            ours = ("-p", "_ouroboros_pytest", "-o", "cache_dir=$TMPDIR/pytest-cache")
             given = job.argv(tests.command)
             all_tests = () if "--" in given else ("--maxfail=0",)
-            argv = (python, "-m", "pytest", *plugins, *given, *all_tests)
+            argv = (python, "-m", "pytest", *ours, *given, *all_tests)
             off = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
             return job.command(argv, tree, timeout, harness=True, variables=off)
         case Framework.UNITTEST:

@@ -71,6 +71,12 @@ class Trees:
             self._users[name] -= 1
             await asyncio.to_thread(self._prune, self._in_use())
 
+    def scratch(self) -> Path:
+        """Make a folder beside the trees for short use; what a dead process left is swept away."""
+        path = self._folder / f"{_TMP}{uuid.uuid4().hex}"
+        path.mkdir(parents=True)
+        return path
+
     def _in_use(self) -> frozenset[str]:
         return frozenset(name for name, users in self._users.items() if users > 0)
 

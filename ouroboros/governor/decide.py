@@ -19,6 +19,7 @@ from ouroboros.governor.challenge import GUARDS
 from ouroboros.governor.compare import Sequential, measured, replay, rule_for
 from ouroboros.model.evaluation import (
     CHALLENGE,
+    DIFFERENT_OUTPUT,
     Assurance,
     CheckStatus,
     Containment,
@@ -292,6 +293,11 @@ def _trust_holds(config: Config, evaluation: Evaluation) -> list[Reason]:
             f"policy demands {governor.min_assurance}."
         )
         holds.append(Reason(code="low_assurance", text=text))
+    holds += [
+        Reason(code=check.code, text=check.text)
+        for check in evaluation.checks
+        if check.code == DIFFERENT_OUTPUT
+    ]
     if evaluation.untested and evaluation.assurance is not Assurance.CHALLENGE:
         shown = ", ".join(evaluation.untested[:_NAMED])
         more = len(evaluation.untested) - _NAMED

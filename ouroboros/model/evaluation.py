@@ -20,6 +20,10 @@ class CheckStatus(StrEnum):
     SKIPPED = "skipped"
 
 
+DIFFERENT_OUTPUT = "different_output"
+"""Code of a check that passed, and still is for a human: a benchmark prints something else."""
+
+
 class CheckOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """One hard gate: builds, tests, proof of files, benchmark dry run.
 

@@ -9,8 +9,9 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """Where a running evaluation stands.
 
     `stage` is `prepare`, `baseline-tests`, `tests`, `inverted`, `coverage`, `proof`,
-    `screen:BENCHMARK` or `confirm:BENCHMARK`; `done` of `total` counts tests or pairs (`total` 0 =
-    unknown). `comparison` is the sequential comparison as it stands after `done` pairs.
+    `screen:BENCHMARK` or `confirm:BENCHMARK` (of a challenge `screen:challenge:NAME`); `done` of
+    `total` counts tests or pairs (`total` 0 = unknown). `comparison` is the sequential comparison
+    as it stands after `done` pairs.
     """
 
     candidate: str

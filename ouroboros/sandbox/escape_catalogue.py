@@ -201,7 +201,6 @@ _UPDATE = (
 _TIGHT = "Honest programs need this: their tests would fail here. Update bubblewrap and Ouroboros."
 _BY_NAME = {
     "host-user": _USER,
-    "kernel-settings": _USER,
     "memory": _DELEGATE,
     "processes": _DELEGATE,
     "cpu": _DELEGATE,

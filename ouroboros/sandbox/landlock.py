@@ -3,7 +3,7 @@
 What contains such a run: a Landlock ruleset (files it may open, no TCP, signals and abstract
 sockets within the run), a filter of system calls (no sockets but pairs, no System V objects, ...),
 no new privileges, rlimits, control groups where there are any, and a warden that ends its
-processes. An engine that is root drops to user 65534 first.
+processes. An engine that is root drops to user 65534 first. Version 6 (Linux 6.12) is needed.
 
 What is weaker than under bubblewrap, for everybody who decides on it:
 
@@ -12,8 +12,8 @@ What is weaker than under bubblewrap, for everybody who decides on it:
 - Process numbers of the host can be told from free ones (an error says which), and the host's
   names (kernel, host name, mount points' sizes) are visible. `/etc/passwd` is the host's.
 - There is no private `/tmp`, `/dev/shm` or `/proc`: programs that insist on one of them fail,
-  among them most of `multiprocessing`; what is written to the tree and to the home folder lies on
-  the disk until the run has ended, bounded by file size and not by `tmp_size`.
+  among them most of `multiprocessing`. What is written to the tree and to the home folder lies on
+  the disk until the run has ended; the launcher looks at its size four times a second.
 - There is no private loopback: a test that opens a server on localhost fails.
 - Landlock does not restrict changes of a file's mode, owner, times and attributes, and the user of
   runs has other files (the trees of other runs; as an ordinary user, all of the engine's own). So
@@ -45,13 +45,13 @@ _CREATE_RULESET = 444
 _ASK_VERSION = 1
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 _MAKE_CHAR, _MAKE_SOCK, _MAKE_BLOCK = 1 << 6, 1 << 9, 1 << 11
-_REFER, _TRUNCATE, _IOCTL_DEV = 1 << 13, 1 << 14, 1 << 15
-_FIRST_FILES = (1 << 13) - 1
-_LATER_FILES = ((2, _REFER), (3, _TRUNCATE), (5, _IOCTL_DEV))
+_TRUNCATE, _IOCTL_DEV = 1 << 14, 1 << 15
+_FILES = (1 << 16) - 1
+"""All rights to files up to version 5."""
 _NET = 0b11
-_NET_SINCE = 4
+"""Binding and connecting TCP, of version 4."""
 _SCOPED = 0b11
-_SCOPED_SINCE = 6
+"""Abstract unix sockets and signals stay within the run; of version 6."""
 _READ = _EXECUTE | _READ_FILE | _READ_DIR
 _NEVER = _MAKE_CHAR | _MAKE_BLOCK | _MAKE_SOCK | _IOCTL_DEV
 _OF_A_FILE = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE
@@ -66,10 +66,8 @@ _ETC = (
     *("ld.so.cache", "localtime", "mime.types", "services", "protocols"),
     *("passwd", "group", "hosts", "nsswitch.conf"),
 )
-_LEAST_ROOT = 3
-"""Truncation; a run that is another user's can signal nobody of ours."""
-_LEAST_USER = _SCOPED_SINCE
-"""Signals: below, a run could end the engine."""
+_LEAST = 6
+"""Signals: below, a run could end the engine, or as nobody stop the run it is compared with."""
 _PROBE_SECONDS = 20
 _WARDEN = Path(__file__).with_name("warden.py")
 _PACKAGE = Path(__file__).parents[1]
@@ -112,14 +110,14 @@ def abi() -> int:
     return max(0, int(version))
 
 
-def shortage(version: int, *, root: bool) -> str:
+def shortage(version: int) -> str:
     """Why a machine with this version cannot use the rung; empty where it can be tried."""
-    least = _LEAST_ROOT if root else _LEAST_USER
     if version == 0:
         return "the kernel has no Landlock (it came with Linux 5.13 and may be switched off)"
-    if version < least:
-        return f"Landlock's version here is {version}, and {least} is needed " + (
-            "(Linux 6.2)" if root else "so that a run cannot signal the engine (Linux 6.12)"
+    if version < _LEAST:
+        return (
+            f"Landlock's version here is {version}, and {_LEAST} (Linux 6.12) is needed so that no "
+            "run can signal the engine or another run"
         )
     if seccomp.machine() is None:
         return f"there is no filter of system calls for {os.uname().machine}"
@@ -128,7 +126,7 @@ def shortage(version: int, *, root: bool) -> str:
 
 def missing() -> str:
     """Why this machine cannot use the rung at all; empty where it can be tried."""
-    return shortage(abi(), root=drop.needed())
+    return shortage(abi())
 
 
 def probe(scratch: Path) -> Landlock | str:
@@ -138,16 +136,20 @@ def probe(scratch: Path) -> Landlock | str:
         scratch: where runs will have their folders.
     """
     version, root = abi(), drop.needed()
-    if problem := shortage(version, root=root):
+    if problem := shortage(version):
         return problem
     arch = seccomp.machine()
     assert arch is not None, "shortage() has asked"  # noqa: S101 - for the type checker
     python = Path(sys.executable)
+    try:
+        installed = interpreter(python).folders
+    except ConfigError as error:
+        return error.message
     place = scratch / "landlock-probe"
     place.mkdir()
     if root:
         scratch.chmod(0o711)  # to be passed, not to be read
-    shown = all(map(_open_to_all, (*interpreter(python).folders, _PACKAGE)))
+    shown = all(map(_open_to_all, (*installed, _PACKAGE)))
     rung = Landlock(
         abi=version,
         root=root,
@@ -226,22 +228,19 @@ def order(rung: Landlock, command: Command, writable: list[Path]) -> Order:
 
 
 def _order(rung: Landlock, shown: tuple[Path, ...], writable: list[Path]) -> Order:
-    files = _FIRST_FILES
-    for since, right in _LATER_FILES:
-        files |= right if rung.abi >= since else 0
     links = [path for name in LINKS if (path := Path("/", name)).is_dir()]
     etc = [path for name in _ETC if (path := Path("/etc", name)).is_file()]
     # Debian's interpreter reads its sitecustomize through a link, and complains if it cannot.
     etc += [path for path in Path("/etc").glob("python3*/sitecustomize.py") if path.is_file()]
     etc += [path for path in (Path("/etc/alternatives"),) if path.is_dir()]
     paths = [(path, _READ) for path in (Path("/usr"), *links, *etc, *shown)]
-    paths += [(path, files & ~_NEVER) for path in writable]
+    paths += [(path, _FILES & ~_NEVER) for path in writable]
     paths += [(Path("/dev", name), access) for name, access in _DEVICES]
     return Order(
-        files=files,
-        net=_NET if rung.abi >= _NET_SINCE else 0,
-        scoped=_SCOPED if rung.abi >= _SCOPED_SINCE else 0,
-        paths=[(str(p), a if p.is_dir() else a & _OF_A_FILE & files) for p, a in paths],
+        files=_FILES,
+        net=_NET,
+        scoped=_SCOPED,
+        paths=[(str(p), a if p.is_dir() else a & _OF_A_FILE) for p, a in paths],
         uid=drop.USER if rung.root else -1,
         search=rung.search,
         program=base64.b64encode(rung.program).decode(),

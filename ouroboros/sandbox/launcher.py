@@ -20,11 +20,10 @@ JSON lines over the socket FD: `run` (with file descriptors attached), `kill`; e
 exactly once. It knows no policy: argv, environment and limits are the engine's business. When the
 engine is gone, it removes the runs' control groups and the folder SCRATCH on its behalf.
 """
-# ruff: noqa: PTH100, PTH106, PTH118, PTH120, PTH123, PTH208 - plain strings: pathlib would double the start-up time
+# ruff: noqa: PTH100, PTH106, PTH120, PTH123, PTH208 - plain strings: pathlib would double the start-up time
 
 import contextlib
 import ctypes
-import functools
 import json
 import os
 import resource
@@ -36,10 +35,11 @@ import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING or __package__:
-    from ouroboros.sandbox import removal, watching
+    from ouroboros.sandbox import removal, warden, watching
 else:  # run as a program, which no package is in sight of
     sys.path.append(os.path.dirname(os.path.abspath(__file__)))
     import removal
+    import warden
     import watching
 
 RUN_MARK = "OUROBOROS_RUN"
@@ -108,8 +108,7 @@ def start(request: dict[str, Any], fds: list[int]) -> Run:
     """
     warded = request.get("landlock") is not None
     if warded:
-        _warden()  # loaded here once, not in every child
-        # It waits for this signal: one that comes early must not meet our own handler.
+        # The warden waits for this signal: one that comes early must not meet our own handler.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     status_r, status_w = os.pipe() if request["confined"] else (-1, -1)
     error_r, error_w = os.pipe()
@@ -142,7 +141,6 @@ def _become(request: dict[str, Any], fds: list[int], status: int, error: int) ->
         _arrange(request["targets"], fds, status, error)
         marked = {**request["env"], RUN_MARK: request["mark"]}
         if request.get("landlock") is not None:
-            warden = _warden()
             warden.keep(request["landlock"], request["argv"], marked, lambda: _prepare(request))
         _prepare(request)
         os.execve(request["argv"][0], request["argv"], marked)  # noqa: S606 - no shell wanted
@@ -166,20 +164,6 @@ def _prepare(request: dict[str, Any]) -> None:
         signal.signal(number, signal.SIG_DFL)
     os.umask(0o022)
     os.chdir(request.get("cwd") or "/")
-
-
-@functools.cache
-def _warden() -> Any:
-    """The program of the Landlock rung, which lies beside this one."""
-    from importlib.util import module_from_spec, spec_from_file_location
-
-    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "warden.py")
-    spec = spec_from_file_location("warden", path)
-    if spec is None or spec.loader is None:
-        raise FileNotFoundError(path)
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def _arrange(targets: list[int], fds: list[int], status: int, error: int) -> None:

@@ -316,13 +316,15 @@ class Sandbox:
         watch = Watch(cpu_ns=int(limits.cpu), counter=group.counter if group else "")
         if group is None:
             watch = replace(watch, memory=int(limits.memory), processes=limits.processes)
+        if self._landlock is not None and place is not None:
+            # There is no tmpfs: its share of the disk is watched with the tree's.
+            both = int(limits.tree_size) + int(limits.tmp_size)
+            return _on_disk(watch, both, place)
         if command.tree is None or not command.fresh:
             return watch
-        watch = replace(watch, tree=int(limits.tree_size))
         if place is None:
-            return replace(watch, mounts=[TREE])
-        folder = str(place / "tree")
-        return replace(watch, folder=folder, before=max(sizes(folder), default=0))
+            return replace(watch, tree=int(limits.tree_size), mounts=[TREE])
+        return _on_disk(watch, int(limits.tree_size), place / "tree")
 
     def _order(self, command: Command, place: Path | None) -> landlock.Order | None:
         if self._landlock is None:
@@ -433,6 +435,12 @@ class _Ended(NamedTuple):
     code: int | None = None
     signal: int = 0
     text: str = ""
+
+
+def _on_disk(watch: Watch, most: int, folder: Path) -> Watch:
+    """Watch a folder, for what comes to what it holds now. Blocking."""
+    before = max(sizes(str(folder)), default=0)
+    return replace(watch, tree=most, folder=str(folder), before=before)
 
 
 def _fault(text: str) -> Outcome:

@@ -15,7 +15,7 @@ Loaded by the launcher, which runs without site and packages: standard library o
 (`python -I -S warden.py ORDER COMMAND...`) it confines itself and becomes the command; so the
 engine finds out what this machine holds.
 """
-# ruff: noqa: PTH123, PTH208 - plain strings: pathlib would double the start-up time
+# ruff: noqa: PTH100, PTH120 - plain strings: pathlib would double the start-up time
 
 import base64
 import contextlib
@@ -28,7 +28,13 @@ import struct
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING or __package__:
+    from ouroboros.sandbox.watching import children
+else:  # run as a program, which no package is in sight of
+    sys.path.append(os.path.dirname(os.path.abspath(__file__)))
+    from watching import children
 
 STATUS_FD = 4
 ERROR_FD = 5
@@ -124,21 +130,12 @@ def _end_all() -> None:
 
 def _descendants() -> set[int]:
     found: set[int] = set()
-    waiting = _children(os.getpid())
+    waiting = children(os.getpid())
     while waiting:
         pid = waiting.pop()
         if pid not in found:
             found.add(pid)
-            waiting += _children(pid)
-    return found
-
-
-def _children(pid: int) -> list[int]:
-    found: list[int] = []
-    with contextlib.suppress(OSError):  # it ended while we looked
-        for task in os.listdir(f"/proc/{pid}/task"):
-            with open(f"/proc/{pid}/task/{task}/children", "rb") as children:
-                found += map(int, children.read().split())
+            waiting += children(pid)
     return found
 
 
@@ -193,7 +190,7 @@ def confine(order: dict[str, Any]) -> None:
 
 
 def _ruleset(order: dict[str, Any]) -> int:
-    """Make the ruleset; an older kernel takes the longer structure if what it lacks is zero."""
+    """Make the ruleset, with all that may be opened in it."""
     handled = struct.pack("=QQQ", order["files"], order["net"], order["scoped"])
     ruleset = _call(_CREATE, ctypes.c_char_p(handled), len(handled), 0)
     os.set_inheritable(ruleset, False)

@@ -8,7 +8,7 @@ is what the machine must bear.
 
 Like the launcher, it stands on the standard library alone.
 """
-# ruff: noqa: PTH123, PTH208 - plain strings: pathlib would double the start-up time
+# ruff: noqa: PTH116, PTH123, PTH208 - plain strings: pathlib would double the start-up time
 
 import os
 import resource
@@ -24,6 +24,8 @@ _SLICE_NS = 2_000_000
 """So long the walk over a copied tree may take at a time: other runs are waiting."""
 _ENTRY = 1024
 """What each file or folder counts at least: millions of empty ones fill a machine as well."""
+_SCRATCH = ("/tmp", "/dev/shm")  # noqa: S108 - the run's own
+"""Where it makes files in memory beside the tree; their bytes have a quota, their number none."""
 
 
 class Watch:
@@ -61,7 +63,7 @@ class Watch:
         pids = [inner] if inner else [pid]
         if self._memory:
             pids = _descendants(pid, self._processes)
-        end = self._eager(pids) or self._spent(pid, now) or self._written(pids, now)
+        end = self._eager(pids, inner) or self._spent(pid, now) or self._written(pids, now)
         self._next(now)
         return end
 
@@ -69,12 +71,14 @@ class Watch:
         dues = [self._cpu_due, now + _EAGER_NS if self._memory else None, self._tree_due]
         self.due = min(due for due in dues if due is not None)
 
-    def _eager(self, pids: list[int]) -> str:
+    def _eager(self, pids: list[int], inner: int) -> str:
         if not self._memory:
             return ""
         if len(pids) > self._processes:
             return "processes"
         limit = self._memory - _in_memory(pids, self._mounts)
+        if inner:
+            limit -= _ENTRY * _inodes(inner, _SCRATCH)
         over = sum(map(_resident, pids)) > limit and sum(map(_proportional, pids)) > limit
         return "memory" if over else ""
 
@@ -176,6 +180,21 @@ def _in_memory(pids: list[int], mounts: list[str]) -> int:
         blocks = sum((s.f_blocks - s.f_bfree) * s.f_frsize for s in stats)
         return blocks + sum((s.f_files - s.f_ffree) * _ENTRY for s in stats)
     return 0
+
+
+def _inodes(pid: int, mounts: tuple[str, ...]) -> int:
+    """How many files a run has made in its private in-memory file systems."""
+    found = 0
+    for mount in mounts:
+        inside = f"/proc/{pid}/root{mount}"
+        try:
+            if os.stat(inside).st_dev == os.stat(mount).st_dev:
+                continue  # the host's: its own is not mounted yet
+            counts = os.statvfs(inside)
+        except OSError:
+            continue  # it is beginning, or ending
+        found += counts.f_files - counts.f_ffree
+    return found
 
 
 def _counted(counter: str) -> int:

@@ -162,6 +162,9 @@ def _check_rpc(door: Door, ids: dict[str, str]) -> None:
         assert safe_text(text) == text, method
         for value in strings(json.loads(text)):
             assert safe_text(value) == value, method
+    door.request("GET", "/metrics")
+    gauges = door.getresponse().read().decode()
+    assert safe_text(gauges) == gauges
     raw = door.call("candidate.diff", id=ids["hidden"], raw=True)
     assert safe_text(raw) == raw
     assert "\x1b]52" in json.loads(raw)["result"]["text"]

@@ -11,11 +11,14 @@ import enum
 import fractions
 import importlib.util
 import math
+import os
 import pathlib
+import pickle
 import re
 import sys
 import threading
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +27,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ouroboros.evaluation import lab
+from ouroboros.evaluation.challenge.forms import Malformed, normal
 
 
 def _load(name: str) -> Any:
@@ -38,6 +42,16 @@ def _load(name: str) -> Any:
 
 
 codec = _load("_ouroboros_codec")
+
+
+def form(value: Any) -> bytes:
+    """What is compared of a result, in the end."""
+    row: bytes = codec.row(value, (), {})
+    return normal(row[1:]) if row[:1] == b"P" else row
+
+
+Encode = Callable[[Any], bytes]
+BOTH = pytest.mark.parametrize("encode", [form, codec.encode], ids=["pickled", "walked"])
 
 ATOMS = (
     st.none()
@@ -95,26 +109,29 @@ def same(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
+@BOTH
 @given(VALUES, VALUES)
 @settings(max_examples=300, deadline=None)
-def test_equal_bytes_mean_equal_type_and_value(a: Any, b: Any) -> None:
-    assert (codec.encode(a) == codec.encode(b)) == same(a, b)
+def test_equal_bytes_mean_equal_type_and_value(encode: Encode, a: Any, b: Any) -> None:
+    assert (encode(a) == encode(b)) == same(a, b)
 
 
+@BOTH
 @given(VALUES)
 @settings(max_examples=200, deadline=None)
-def test_copies_have_equal_bytes(value: Any) -> None:
-    assert codec.encode(copy.deepcopy(value)) == codec.encode(value)
-    assert codec.encode([value, value]) == codec.encode([value, copy.deepcopy(value)])
+def test_copies_have_equal_bytes(encode: Encode, value: Any) -> None:
+    assert encode(copy.deepcopy(value)) == encode(value)
+    assert encode([value, value]) == encode([value, copy.deepcopy(value)])
 
 
+@BOTH
 @given(st.lists(VALUES, max_size=3), st.randoms())
 @settings(max_examples=100, deadline=None)
-def test_the_order_of_a_set_does_not_count(values: list[Any], rng: Any) -> None:
-    names = [f"{i}-{codec.encode(value)!r}" for i, value in enumerate(values)]
+def test_the_order_of_a_set_does_not_count(encode: Encode, values: list[Any], rng: Any) -> None:
+    names = [f"{i}-{encode(value)!r}" for i, value in enumerate(values)]
     mixed = names[:]
     rng.shuffle(mixed)
-    assert codec.encode(set(names)) == codec.encode(set(mixed))
+    assert encode(set(names)) == encode(set(mixed))
 
 
 class Text(str):
@@ -188,8 +205,9 @@ DIFFERENT = [
 ]
 
 
-def test_every_one_of_these_differs_from_every_other() -> None:
-    encoded = [codec.encode(value) for value in DIFFERENT]
+@BOTH
+def test_every_one_of_these_differs_from_every_other(encode: Encode) -> None:
+    encoded = [encode(value) for value in DIFFERENT]
     clashes = [
         (DIFFERENT[i], DIFFERENT[j])
         for i in range(len(encoded))
@@ -199,37 +217,40 @@ def test_every_one_of_these_differs_from_every_other() -> None:
     assert clashes == []
 
 
-def test_the_order_of_attributes_does_not_count() -> None:
+@BOTH
+def test_the_order_of_attributes_does_not_count(encode: Encode) -> None:
     one, two = Point(1, 2), Point(1, 2)
     vars(two).clear()
     vars(two).update(y=2, x=1)
-    assert codec.encode(one) == codec.encode(two)
+    assert encode(one) == encode(two)
 
 
-def test_values_that_hold_themselves() -> None:
+@BOTH
+def test_values_that_hold_themselves(encode: Encode) -> None:
     def knot(size: int) -> list[Any]:
         ring: list[Any] = [0] * size
         ring.append(ring)
         return ring
 
-    assert codec.encode(knot(2)) == codec.encode(knot(2))
-    assert codec.encode(knot(2)) != codec.encode(knot(3))
+    assert encode(knot(2)) == encode(knot(2))
+    assert encode(knot(2)) != encode(knot(3))
     node = Point(1)
     node.y = {"self": node}
-    assert codec.encode(node) == codec.encode(copy.deepcopy(node))
+    assert encode(node) == encode(copy.deepcopy(node))
 
 
-def test_deep_values() -> None:
+@BOTH
+def test_deep_values(encode: Encode) -> None:
     def nest(depth: int) -> Any:
         value: Any = []
         for _ in range(depth):
             value = [value]
         return value
 
-    assert codec.encode(nest(1500)) == codec.encode(nest(1500))
-    assert codec.encode(nest(1500)) != codec.encode(nest(1501))
+    assert encode(nest(1500)) == encode(nest(1500))
+    assert encode(nest(1500)) != encode(nest(1501))
     with pytest.raises(codec.Uncomparable, match="deeply"):
-        codec.encode(nest(100_000))
+        encode(nest(100_000))
 
 
 def test_what_cannot_be_compared_says_so() -> None:
@@ -239,18 +260,56 @@ def test_what_cannot_be_compared_says_so() -> None:
 
     for value in (threading.Lock(), lambda: 1, sys._getframe(), [{1: threading.Lock()}]):
         with pytest.raises(codec.Uncomparable):
-            codec.encode(value)
+            form(value)
     drained = codec.Drained(generate())
     assert drained.items == [1]
     assert isinstance(drained.end.problem, ValueError)
     assert codec.encode(drained) == codec.encode(codec.Drained(generate()))
 
 
-def test_an_exception_is_its_type_and_arguments() -> None:
-    assert codec.encode(raised(ValueError(1))) == codec.encode(raised(ValueError(1)))
+@BOTH
+def test_an_exception_is_its_type_and_arguments(encode: Encode) -> None:
+    assert encode(raised(ValueError(1))) == encode(raised(ValueError(1)))
     unnamed = raised(ValueError(threading.Lock))
-    assert codec.encode(unnamed) == codec.encode(raised(ValueError(threading.Lock)))
-    assert codec.encode(raised(SystemExit(0))) != codec.encode(raised(SystemExit(1)))
+    assert encode(unnamed) == encode(raised(ValueError(threading.Lock)))
+    assert encode(raised(SystemExit(0))) != encode(raised(SystemExit(1)))
+
+
+@given(VALUES)
+@settings(max_examples=100, deadline=None)
+def test_a_normal_form_is_found_without_memory_only(value: Any) -> None:
+    assert normal(codec.pickled(value))
+    with_memory = pickle.dumps([value, value, "xyz"], 4)
+    with pytest.raises(Malformed):
+        normal(with_memory)
+
+
+@given(st.binary(max_size=60))
+@settings(max_examples=300, deadline=None)
+def test_garbage_has_a_normal_form_or_says_that_it_has_none(data: bytes) -> None:
+    for garbage in (data, b"\x80\x04" + data + b".", codec.pickled([1, {2: "x"}])[:-1] + data):
+        try:
+            found = normal(garbage)
+        except Malformed:
+            continue
+        assert isinstance(found, bytes)
+
+
+def test_nothing_is_imported_or_called_for_a_normal_form() -> None:
+    class Bomb:
+        def __reduce__(self) -> Any:
+            return os._exit, (3,)
+
+    assert b"_exit" in normal(codec.pickled(Bomb()))
+    assert b"no_such_module" in normal(b"\x80\x04\x8c\x0eno_such_module\x8c\x01f\x93.")
+
+
+def test_long_and_deep_pickles_take_time_by_their_length() -> None:
+    deep = b"\x80\x04N" + b"\x85" * 1_000_000 + b"."
+    assert len(normal(deep)) < 1000
+    assert normal(codec.pickled(["x" * 300])) != normal(codec.pickled(["x" * 301]))
+    with pytest.raises(Malformed, match="too long"):
+        normal(b"\x80\x04" * 5_000_001)
 
 
 @pytest.mark.parametrize("name", sorted(p.name for p in Path(lab.INSIDE).glob("*.py")))

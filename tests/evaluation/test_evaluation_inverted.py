@@ -214,10 +214,13 @@ def test_own_methods_with_a_name_of_unittests_are_turned_once() -> None:
 TWINS = """
     import pytest
 
-    @pytest.mark.parametrize("a", [1, 2])
     def test_a(a):
         assert a
         assert a > 0, "positive"
+
+    @pytest.mark.parametrize("a", [1, 2])
+    def test_many(a):
+        assert a
 
     async def test_b():
         assert 1
@@ -266,6 +269,13 @@ def strip(function: Any) -> Any:
 def passes(test: ast.expr) -> bool:
     code = compile(ast.Expression(test), "test", "eval")
     return all(eval(code, {"a": value, "self": None}) for value in (-1, 0, 1))  # noqa: S307
+
+
+def test_a_parametrised_test_gets_a_twin_only_where_there_is_no_other() -> None:
+    source = "".join(f"@given(st.text())\ndef test_{n}(x):\n    assert x\n" for n in range(4))
+    result = turned(source, random.Random(1))
+    assert len(functions(result.source)) == 5
+    assert result.source.count(b"@given") == 5
 
 
 def test_twins_differ_from_time_to_time() -> None:

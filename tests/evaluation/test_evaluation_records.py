@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from ouroboros.config import Framework
 from ouroboros.evaluation import proof
 from ouroboros.evaluation.records import Modules, decode
+from ouroboros.evaluation.records import proof as proof_of
+from ouroboros.evaluation.shadow import shadowing
 from ouroboros.evaluation.suite import TestRun, judge_baseline, judge_candidate
 from ouroboros.model.evaluation import CheckStatus, Sample
 from ouroboros.sandbox import Ending, Outcome
@@ -42,6 +44,78 @@ def test_what_is_no_record_makes_all_unbelievable() -> None:
     assert not decode(good, whole=False).readable
     assert not decode(good + good).readable, "an end comes once"
     assert not decode(lines({"kind": "praise"})).readable
+
+
+KEY = b"0" * 64
+
+
+def proven(*records: dict[str, object], key: bytes = KEY, first: int = 0) -> list[bytes]:
+    texts = [json.dumps(r).encode() for r in records]
+    return [proof_of(t, n, key) + b" " + t + b"\n" for n, t in enumerate(texts, first)]
+
+
+HONEST = proven(
+    {"kind": "collected", "ids": ["a", "b"]},
+    {"kind": "test", "id": "a", "outcome": "passed", "seconds": 0.1},
+    {"kind": "test", "id": "b", "outcome": "failed", "seconds": 0.1},
+    {"kind": "end", "status": 1},
+)
+
+
+def test_records_with_proofs() -> None:
+    records = decode(b"".join(HONEST), key=KEY)
+    assert records.readable
+    assert records.failed == ("b",)
+
+
+@given(st.data())
+def test_nobody_else_can_write_leave_out_or_repeat_a_record(data: st.DataObject) -> None:
+    changed = list(HONEST)
+    at = data.draw(st.integers(0, len(HONEST) - 1))
+    forged = [
+        *proven({"kind": "test", "id": "b", "outcome": "passed", "seconds": 0.1}, first=at),
+        *proven({"kind": "end", "status": 0}, first=at, key=b"1" * 64),
+        lines({"kind": "end", "status": 0}),
+        data.draw(st.binary(min_size=1)) + b"\n",
+        HONEST[at],
+    ]
+    match data.draw(st.integers(0, 3)):
+        case 0:
+            changed.insert(at, data.draw(st.sampled_from(forged[1:])))
+        case 1:
+            changed[at] = data.draw(st.sampled_from(forged[1:4]))
+        case 2:
+            changed[at], changed[at - 1] = changed[at - 1], changed[at]
+        case 3:
+            bits = bytearray(changed[at])
+            bits[data.draw(st.integers(0, len(bits) - 2))] ^= 1
+            changed[at] = bytes(bits)
+    assert not decode(b"".join(changed), key=KEY).readable
+
+
+@given(st.integers(0, 2))
+def test_a_report_that_is_cut_off_has_no_end(count: int) -> None:
+    records = decode(b"".join(HONEST[: count + 1]), key=KEY)
+    assert records.end is None
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        [HONEST_TEST := {"kind": "test", "id": "a", "outcome": "passed", "seconds": 0}],
+        [{"kind": "collected", "ids": ["a"]}, HONEST_TEST, HONEST_TEST],
+        [{"kind": "collected", "ids": ["b"]}, HONEST_TEST],
+        [{"kind": "collected", "ids": ["a"]}, HONEST_TEST | {"outcome": "splendid"}],
+        [{"kind": "collected", "ids": ["a"]}, {"kind": "collected", "ids": ["a"]}],
+        [{"kind": "end", "status": 0}, {"kind": "error", "id": "a"}],
+        [
+            {"kind": "end", "status": 0},
+            {"kind": "modules", "inside": [], "outside": [], "stdlib": ""},
+        ],
+    ],
+)
+def test_records_in_an_order_that_no_test_run_has(records: list[dict[str, object]]) -> None:
+    assert not decode(lines(*records)).readable
 
 
 def test_a_failure_is_not_forgotten_when_the_test_passes_later() -> None:
@@ -130,3 +204,21 @@ def test_wrong_files(tmp_path: Path) -> None:
         ("../json", f"{site}/x.py"),
     ):
         assert proof.wrong_files(tmp_path, roots, modules(honest)) == ""
+
+
+def test_shadowing(tmp_path: Path) -> None:
+    base, mine = tmp_path / "base", tmp_path / "mine"
+    for tree in (base, mine):
+        (tree / "src/types").mkdir(parents=True)
+        (tree / "src/queue.py").write_text("")
+    for name in (
+        *("json.py", "_pytest/__init__.py", "src/pytest.cpython-311-x86_64-linux-gnu.so"),
+        *("src/types/__init__.py", "_ouroboros_report.py", "shop/json.py", "email/data.txt"),
+        *("src/queue.py", "shop.py", "json.txt"),
+    ):
+        (mine / name).parent.mkdir(exist_ok=True)
+        (mine / name).write_text("")
+    assert shadowing(base, mine, ("src", "no/such")) == (
+        *("_ouroboros_report", "_pytest", "json", "src/pytest", "src/types"),
+    )
+    assert shadowing(mine, mine, ("src",)) == ()

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import psutil
 import pytest
 
 from ouroboros.config import Sandbox as Limits
+from ouroboros.evaluation.challenge.bout import round_trips_ns
 from ouroboros.executors.local import LocalExecutor
 from ouroboros.governor.compare import replay, rule_for
 from ouroboros.model.evaluation import Assurance, CheckStatus, Evaluation, EvaluationStatus, Stage
@@ -335,13 +337,13 @@ HIJACKED = """
     import sys
     main = sys.modules["__main__"]
     if hasattr(main, "Exam"):
-        encode = main.encode
+        row = main.row
         def go(self, content):
             self.results = [None] * len(self.calls)
             return b"g", b""
         def dump(self, content):
-            rows = [((total(*args)), args, kwargs) for args, kwargs in self.calls]
-            return b"d", main.join([encode(row) for row in rows])
+            rows = [row(total(*args), args, kwargs) for args, kwargs in self.calls]
+            return b"d", main.join(rows)
         main.Exam.go = go
         main.Exam.dump = dump
     def total(n):
@@ -480,6 +482,39 @@ async def test_arguments_exceptions_and_iterators_are_compared(
     assert outcome(evaluation).code == code, evaluation
 
 
+REPORT = """
+    class Row:
+        def __init__(self, key, tags):
+            self.key = key
+            self.tags = set(tags)
+
+    def rows(n):
+        return [Row(i, [f"tag-{i % 7}", f"tag-{i % 11}"]) for i in range(n // 50)]
+"""
+
+
+async def test_objects_and_sets_are_compared_by_what_they_hold(
+    executor: LocalExecutor, target: Any, seen: Any
+) -> None:
+    base = target.commit({"shop/report.py": REPORT})
+    target.config = target.configured(TOML.replace("shop.prices:total", "shop.report:rows"))
+    for before, after, code in (
+        ("self.key = key\n            self.tags", "self.tags", "different_result"),
+        (
+            "self.key = key\n            self.tags = set(tags)",
+            "self.tags = set(tags[::-1])\n            self.key = key",
+            "ok",
+        ),
+        ("i % 11", "i % 12", "different_result"),
+        ("i % 7", "i % 7 if i < 80 else i % 8", "different_result"),
+        ("set(tags)", "frozenset(tags)", "different_result"),
+    ):
+        assert before in REPORT
+        plan = target.candidate({"shop/report.py": REPORT.replace(before, after)}, base=base)
+        evaluation = await executor.run(plan, seen)
+        assert outcome(evaluation).code == code, evaluation
+
+
 ANNOTATED = """
     def total(n: int, extra: list[str] | None = None, *, floor: float = 0.0):
         result = 0
@@ -490,19 +525,24 @@ ANNOTATED = """
 DRAWN = TOML.replace('inputs = "challenges/inputs.py:sizes"', "").replace("batch = 6", "batch = 40")
 
 
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("i * i % 7", "i ** 2 % 7", "ok"),
+        ("max(result, floor)", "result", "different_result"),
+        ("n % 1000", "abs(n) % 1000", "different_result"),
+    ],
+)
 async def test_inputs_are_drawn_from_annotations(
-    executor: LocalExecutor, target: Any, seen: Any
+    case: tuple[str, str, str], executor: LocalExecutor, target: Any, seen: Any
 ) -> None:
+    before, after, code = case
     tests = {"tests/test_prices.py": "import shop.prices\ndef test_it(): shop.prices.total(3)\n"}
     base = target.commit({"shop/prices.py": ANNOTATED} | tests)
     target.config = target.configured(DRAWN)
-    same = ANNOTATED.replace("i * i % 7", "i ** 2 % 7")
-    evaluation = await executor.run(target.candidate({"shop/prices.py": same}, base=base), seen)
-    assert evaluation.status is EvaluationStatus.OK, evaluation.cause
-    for before, after in (("max(result, floor)", "result"), ("n % 1000", "abs(n) % 1000")):
-        changed = ANNOTATED.replace(before, after)
-        plan = target.candidate({"shop/prices.py": changed}, base=base)
-        refused(await executor.run(plan, seen), "different_result")
+    changed = ANNOTATED.replace(before, after)
+    evaluation = await executor.run(target.candidate({"shop/prices.py": changed}, base=base), seen)
+    assert outcome(evaluation).code == code, evaluation
 
 
 async def test_no_annotation_no_inputs(executor: LocalExecutor, target: Any, seen: Any) -> None:
@@ -627,18 +667,28 @@ async def test_a_program_is_challenged_through_its_output(
     assert outcome(evaluation).status is CheckStatus.PASSED
     assert evaluation.assurance is Assurance.CHALLENGE
     assert evaluation.series[0].pairs[0].baseline.cpu_ns > 0
-    for before, after, code in (
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
         ("max(numbers)", "max(numbers) + 1", "different_result"),
         ("sys.exit(len(numbers) % 2)", "sys.exit(0)", "different_result"),
         ("import sys", "import os, sys\nos.abort()", "crash"),
         ("numbers = ", "while True: pass\nnumbers = ", "timeout"),
-    ):
-        source = PROGRAM.replace("\n    ", "\n").replace(before, after)
-        target.config = target.configured(
-            PROGRAM_TOML.replace('timeout = "20s"\n    [gov', 'timeout = "2s"\n    [gov')
-        )
-        plan = target.candidate({"shop/report.py": source}, base=base)
-        refused(await executor.run(plan, seen), code)
+    ],
+)
+async def test_a_program_that_answers_otherwise_is_refused(
+    case: tuple[str, str, str], executor: LocalExecutor, target: Any, seen: Any
+) -> None:
+    before, after, code = case
+    base = target.commit({"shop/report.py": PROGRAM, "challenges/report.py": PROGRAM_INPUTS})
+    target.config = target.configured(
+        PROGRAM_TOML.replace('timeout = "20s"\n    [gov', 'timeout = "2s"\n    [gov')
+    )
+    source = PROGRAM.replace("\n    ", "\n").replace(before, after)
+    plan = target.candidate({"shop/report.py": source}, base=base)
+    refused(await executor.run(plan, seen), code)
 
 
 @pytest.mark.parametrize("stage", ["proof", "screen:challenge:total"])
@@ -689,6 +739,13 @@ async def test_a_launcher_that_dies_is_an_error(
     assert process is not None
     process.kill()
     broken(await running, "", "sandbox")
+
+
+async def test_an_empty_round_trip_can_be_timed(executor: LocalExecutor) -> None:
+    trips = await round_trips_ns(executor._sandbox, sys.executable, 50)
+    assert len(trips) == 50
+    assert min(trips) > 0
+    assert workers() == []
 
 
 @pytest.mark.parametrize("machine", ["no_groups", "no_bubblewrap"])

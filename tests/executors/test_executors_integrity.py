@@ -258,7 +258,56 @@ READS_THE_FILES = """
 """
 
 
+FORK = """
+    import os
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+        os._exit(0)
+    def total(n):
+        return sum(i * i % 7 for i in range(n))
+"""
+
+REPORT_TWICE = """
+    import _ouroboros_pytest as plugin
+    honest = plugin._tell
+    def twice(record):
+        honest(record)
+        if record["kind"] == "test":
+            honest(dict(record, outcome="passed"))
+    plugin._tell = twice
+"""
+
+REPORT_STRANGERS = """
+    import _ouroboros_pytest as plugin
+    honest = plugin._tell
+    def more(record):
+        if record["kind"] == "end":
+            honest({"kind": "test", "id": "no::such", "outcome": "passed", "seconds": 0.1})
+        honest(record)
+    plugin._tell = more
+"""
+
+REPORT_EARLY = """
+    import _ouroboros_pytest as plugin
+    plugin._tell({"kind": "test", "id": "tests/test_prices.py::test_small",
+                  "outcome": "passed", "seconds": 0.1})
+"""
+
+REPORT_WONDERS = """
+    import _ouroboros_pytest as plugin
+    honest = plugin._tell
+    plugin._tell = lambda record: honest(
+        dict(record, outcome="wonderful") if record["kind"] == "test" else record
+    )
+"""
+
 ATTACKS = {
+    "fork": (FORK, ["forged"]),
+    "report_twice": (REPORT_TWICE, ["forged"]),
+    "report_strangers": (REPORT_STRANGERS, ["forged"]),
+    "report_early": (REPORT_EARLY, ["forged"]),
+    "report_wonders": (REPORT_WONDERS, ["forged"]),
     "quiet_calls": (QUIET_CALLS, ["inverted_survived"]),
     "quiet_reports": (QUIET_REPORTS, ["inverted_survived"]),
     "quiet_hook": (QUIET_HOOK, ["inverted_survived"]),
@@ -397,3 +446,87 @@ async def test_a_skipped_subtest_of_pytest_is_not_forgotten(
     base = target.commit({"tests/test_prices.py": tests})
     evaluation = await executor.run(target.candidate(attack(SKIP_A_SUBTEST), base=base), seen)
     refused(evaluation, "newly_skipped")
+
+
+CHILD = """
+    import os, subprocess
+    line = ["sh", "-c", "echo noise >&3"]
+    assert subprocess.run(line, close_fds=False, stderr=-1).returncode != 0
+    assert "OUROBOROS_RESULT_FD" not in os.environ
+    assert os.read(0, 1) == b""
+
+    def total(n):
+        return sum(i * i % 7 for i in range(n))
+"""
+
+
+@pytest.mark.parametrize("toml", [PYTEST, UNITTEST])
+async def test_the_channel_is_the_test_runs_alone(
+    toml: str, executor: LocalExecutor, target: Any, seen: Any
+) -> None:
+    target.config = target.configured(toml)
+    base = target.commit({"tests/__init__.py": ""})
+    evaluation = await executor.run(target.candidate(attack(CHILD), base=base), seen)
+    assert evaluation.status is EvaluationStatus.OK, evaluation.cause
+
+
+@pytest.mark.parametrize("name", [".pytest.ini", "pytest.toml", "tests/deep/pytest.ini"])
+async def test_a_new_configuration_of_pytest_is_refused(
+    name: str, executor: LocalExecutor, target: Any, seen: Any
+) -> None:
+    target.config = target.configured(PYTEST)
+    evaluation = await executor.run(target.candidate({name: "[pytest]\naddopts = -k no\n"}), seen)
+    assert evaluation.status is EvaluationStatus.ERROR
+    assert "protected" in evaluation.cause
+
+
+async def test_settings_from_elsewhere_are_noticed(
+    executor: LocalExecutor, target: Any, seen: Any
+) -> None:
+    """Also where people have protected less."""
+    target.config = target.configured(PYTEST + '[governor]\nprotected = ["tests/**"]\n')
+    plan = target.candidate({"pytest.toml": "[pytest]\n"})
+    refused(await executor.run(plan, seen), "changed_config")
+
+
+async def test_compiled_files_of_a_commit_are_dropped(
+    executor: LocalExecutor, target: Any, seen: Any
+) -> None:
+    source = """
+        import os
+        assert not os.path.exists("shop/__pycache__/planted.pyc")
+        assert not os.path.exists("__pycache__/planted.pyc")
+
+        def total(n):
+            return sum(i * i % 7 for i in range(n))
+    """
+    target.config = target.configured(PYTEST)
+    planted = {"shop/__pycache__/planted.pyc": "x", "__pycache__/planted.pyc": "x"}
+    plan = target.candidate({"shop/prices.py": source} | planted)
+    evaluation = await executor.run(plan, seen)
+    assert evaluation.status is EvaluationStatus.OK, evaluation.cause
+
+
+async def test_a_cache_of_a_commit_is_not_read(
+    executor: LocalExecutor, target: Any, seen: Any
+) -> None:
+    """Also where the target's own settings ask for the cache."""
+    tests = (
+        FUNCTIONS
+        + """
+    def test_cache(cache):
+        assert cache.get("planted/value", None) is None
+    """
+    )
+    target.config = target.configured(PYTEST.replace('["tests"]', '["--lf", "tests"]'))
+    ini = "[pytest]\naddopts = --strict-config\ncache_dir = .cache\n"
+    base = target.commit({"tests/test_prices.py": tests, "pytest.ini": ini})
+    good = "def total(n): return sum(i * i % 7 for i in range(n))\n"
+    planted = {
+        ".cache/v/planted/value": "1",
+        ".cache/v/cache/lastfailed": '{"tests/test_prices.py::test_small": true}',
+    }
+    evaluation = await executor.run(
+        target.candidate({"shop/prices.py": good} | planted, base=base), seen
+    )
+    assert evaluation.status is EvaluationStatus.OK, evaluation.cause

@@ -45,7 +45,7 @@ async def test_a_real_gain_is_screened_and_confirmed(
 ) -> None:
     evaluation = await executor.run(target.candidate(FAST), seen)
     assert evaluation.status is EvaluationStatus.OK, evaluation.cause
-    names = ["baseline-tests", "tests", "inverted", "benchmark:total"]
+    names = ["baseline-tests", "tests", "inverted", "benchmark:total", "output:total"]
     assert [(c.name, c.code) for c in evaluation.checks] == [(n, "ok") for n in names]
     assert check(evaluation, "tests").tests_run == 3
     assert [s.stage for s in evaluation.series] == [Stage.SCREEN, Stage.CONFIRM]
@@ -270,3 +270,30 @@ async def test_evidence_that_cannot_be_stored_is_an_error(
 
     executor._lab._put_evidence = full
     broken(await executor.run(target.candidate(FAST), seen), "No space left")
+
+
+@pytest.mark.parametrize(
+    ("case", "code"),
+    [
+        (("print(total(50))", FAST["shop/prices.py"]), "ok"),
+        (
+            ("print(total(50))", "import sys\n\ndef total(n):\n    return {FAST}"),
+            "different_output",
+        ),
+        (("import time; print(time.time_ns(), total(50))", FAST["shop/prices.py"]), "varies"),
+    ],
+)
+async def test_what_a_benchmark_prints_is_compared(
+    executor: LocalExecutor, target: Any, seen: Any, case: tuple[str, str], code: str
+) -> None:
+    """The second candidate is right in tests, and does nothing when it is measured."""
+    base, candidate = case
+    cheat = "0 if 'pytest' not in sys.modules else sum(i * i % 7 for i in range(n))"
+    bench = f"from shop.prices import total\n{base}\nfor _ in range(10):\n    total(20_000)\n"
+    start = target.commit({"bench/run.py": bench})
+    files = {"shop/prices.py": candidate.replace("{FAST}", cheat) + "\n"}
+    evaluation = await executor.run(target.candidate(files, base=start), seen)
+    assert evaluation.status is EvaluationStatus.OK, evaluation.cause
+    assert check(evaluation, "output:total").code == code
+    if code == "different_output":
+        assert "'98' became '0'" in check(evaluation, "output:total").text

@@ -214,3 +214,12 @@ def test_code_that_no_test_executes_needs_a_human_unless_results_were_compared()
     assert v.decision is Decision.HOLD
     assert codes(v)[-1] == "untested_change"
     assert v.reasons[-1].text.endswith("a.py:5 and 3 more lines.")
+
+
+def test_a_benchmark_that_prints_something_else_needs_a_human() -> None:
+    odd = CheckOutcome(
+        name="output:b", status=CheckStatus.PASSED, code="different_output", text="1 became 2"
+    )
+    v = verdict(*both("challenge:f", HONEST), *BENCH_SAME, checks=(odd,))
+    assert v.decision is Decision.HOLD
+    assert [(r.code, r.text) for r in v.reasons[1:]] == [("different_output", "1 became 2")]

@@ -39,7 +39,7 @@ from ouroboros.model.evaluation import (
 from ouroboros.model.phase import Phase
 from ouroboros.model.proposal import FileChange, Mark, Severity
 from ouroboros.model.state import Candidate
-from ouroboros.model.text import safe_line
+from ouroboros.model.text import safe_line, safe_text
 from ouroboros.model.verdict import Comparison, Decision, Outcome, Reason
 from ouroboros.paths import find_root, paths_for
 from ouroboros.sandbox import Sandbox
@@ -119,10 +119,12 @@ async def run_case(place: Range_, case: Case) -> Result:
         diff = world.diff()
         candidate, notes = await _through_the_product(world, diff)
         apart = await _apart(place, world, diff, candidate) if place.layers else _Seen()
+        shown = [r.text for r in _reasons(candidate) if safe_text(r.text) != r.text]
         promoted = candidate is not None and _FINAL.get(candidate.phase) == ACCEPTED
         damage = await asyncio.to_thread(world.damage, before, promoted=promoted)
     if promoted:
         notes += _in_the_history(world)
+    damage += [f"a reason shows raw control characters: {safe_line(t, limit=60)}" for t in shown]
     cells = _cells(case, candidate, apart, damage)
     return Result(
         id=case.id,

@@ -292,10 +292,12 @@ async def test_a_preparing_step_leaves_its_work_in_the_tree(
     sandbox: Sandbox, make: Make, tree: Path
 ) -> None:
     (tree / "module.py").write_text("x = 1\n")
+    (tree / "link.txt").symlink_to("module.py")
     argv = (sys.executable, "-I", "-S", "-m", "compileall", "-q", "/ouroboros/tree")
     outcome = await sandbox.run(make(*argv, tree=tree, fresh=False))
     assert outcome.ok, outcome
     assert len(list(tree.glob("__pycache__/module.*.pyc"))) == 1
+    assert (tree / "link.txt").readlink() == Path("module.py")
 
 
 async def test_memory_is_bounded(sandbox: Sandbox, python: Make) -> None:
@@ -319,6 +321,29 @@ with open(path, "wb", buffering=0) as file:
     assert code == errno.EFBIG, code
 """
     assert await reached(sandbox, attempts(python, code, limits=small)) == []
+
+
+async def test_the_disk_is_bounded(
+    sandbox: Sandbox, python: Make, limits: Limits, tree: Path
+) -> None:
+    """In the tree, and in the home folder where that is no file system of its own."""
+    small = msgspec.structs.replace(
+        limits, tree_size=parse_size("4MiB"), tmp_size=parse_size("4MiB")
+    )
+    fill = """
+import os, sys, time
+for i in range(400):
+    with open(os.path.join(os.environ[sys.argv[1]], f"f{i}"), "wb") as file:
+        file.write(b"x" * 100_000)
+time.sleep(20)
+"""
+    for place in ("OUROBOROS_TREE", "TMPDIR"):
+        command = python(fill, tree=tree, limits=small)
+        command = msgspec.structs.replace(command, argv=(*command.argv, place))
+        outcome = await sandbox.run(command)
+        full = place == "TMPDIR" and sandbox.level.backend == "bwrap"  # the kernel refuses
+        assert outcome.ending is (Ending.EXITED if full else Ending.TREE), (place, outcome)
+        assert not outcome.ok
 
 
 async def test_a_fork_bomb_ends_with_its_run(sandbox: Sandbox, python: Make) -> None:
@@ -436,7 +461,9 @@ open(os.devnull, "w").write("x"); open("/dev/urandom", "rb").read(1)
     assert outcome.ok, outcome
     (tree / "test_it.py").write_text("def test_it(tmp_path): (tmp_path / 'x').write_text('x')\n")
     argv = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_it.py")
-    outcome = await sandbox.run(make(*argv, tree=tree))
+    packages = Path(pytest.__file__).parents[1]
+    shown = {"read_only": (packages,), "env": {"PYTHONPATH": str(packages)}}
+    outcome = await sandbox.run(make(*argv, tree=tree, **shown))
     assert b"1 passed" in outcome.stdout, outcome
 
 

@@ -9,7 +9,9 @@ import pytest
 
 from ouroboros.sandbox import Meter, Sandbox
 
-KINDS = pytest.mark.parametrize("sandbox", ["bwrap", "copied", "watched"], indirect=True)
+KINDS = pytest.mark.parametrize(
+    "sandbox", ["bwrap", "copied", "watched", "landlock", "landlock-watched"], indirect=True
+)
 ECHO = """
 import os
 while word := os.read(3, 100):

@@ -47,9 +47,9 @@ from ouroboros.sandbox import runner
 async def main(mark, kind, scratch):
     if kind != "bwrap":
         runner.bwrap.candidates = list
-    allowed = Limits(allow_unconfined=kind == "none", allow_landlock=kind == "landlock")
+    allowed = Limits(allow_unconfined=kind == "none", allow_landlock=kind.startswith("landlock"))
     box = await Sandbox.open(allowed, Path(scratch))
-    if kind == "landlock":
+    if kind == "landlock-watched":
         box._groups = None  # the harder case
     print(*(box._groups._parents if box._groups else ()), flush=True)
     code = "import os, time; os.fork(); os.setsid() if os.fork() == 0 else 0; time.sleep(600)"
@@ -119,7 +119,7 @@ async def test_close_ends_runs_and_removes_files(make: Make, mark: str, tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("kind", ["bwrap", "landlock", "none"])
+@pytest.mark.parametrize("kind", ["bwrap", "landlock", "landlock-watched", "none"])
 async def test_kill_9_of_the_engine_leaves_nothing(kind: str, mark: str, tmp_path: Path) -> None:
     """No process, no control group, no file: the launcher cleans up before it follows."""
     argv = [sys.executable, "-c", ENGINE, mark, kind, str(tmp_path)]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -206,6 +207,20 @@ def test_names_and_numbers_are_those_of_this_machines_headers() -> None:
     assert arch is not None
     for flavour in Flavour:
         rules = seccomp.rules(flavour, arch)
+        ours = rules.refused | rules.absent | {n: row[0] for n, row in rules.judged.items()}
+        known = {name: number for name, number in ours.items() if name in headers}
+        assert len(known) > 60
+        assert known == {name: headers[name] for name in known}
+
+
+def test_the_column_of_aarch64_is_the_generic_one() -> None:
+    listed = Path("/usr/include/asm-generic/unistd.h")
+    if not listed.is_file():
+        pytest.skip("no kernel headers here")
+    found = re.findall(r"#define __NR(?:3264)?_(\w+)\s+(\d+)", listed.read_text())
+    headers = {name: int(number) for name, number in reversed(found)}
+    for flavour in Flavour:
+        rules = seccomp.rules(flavour, "aarch64")
         ours = rules.refused | rules.absent | {n: row[0] for n, row in rules.judged.items()}
         known = {name: number for name, number in ours.items() if name in headers}
         assert len(known) > 60

@@ -1,15 +1,16 @@
-"""Canonical bytes of a Python value: two values have the same bytes where type and value agree.
+"""What a worker says about a value: bytes that agree where type and value agree.
 
 Runs inside the sandbox, in the target's interpreter, beside the code that made the values. Types
 are exact: a subclass of `str` is no `str`, `True` is no `1`, `-0.0` no `0.0`, a tuple no list.
 The order of a dict counts, that of a set and of an object's attributes does not. Which of several
 equal objects is *the same* object does not count either, except where a value holds itself.
 
-What the interpreter itself can write down quickly is left to its pickler, without its memory of
-what it has seen. All else is walked here, by the parts that pickling names (`__reduce_ex__`), so
-that any type that can be pickled or copied can be compared.
+Nearly always that is the interpreter's own pickle, without its memory of what it has seen. It is
+quick, so that whoever replaces it here saves nothing by that; the engine brings it into its normal
+form. What cannot be pickled so (a value that holds itself, an instance of a local class) is
+walked here instead, by the parts that pickling names (`__reduce_ex__`).
 """
-# ruff: noqa: UP031 - old interpreters too; bytes have no other formatting
+# ruff: noqa: UP031, RUF005 - old interpreters too; bytes have no other formatting
 
 import copyreg
 import io
@@ -24,10 +25,10 @@ DRAIN_CAP = 1000000
 """So many items of an iterator are looked at."""
 
 _DEPTH = 6000
-_QUICK = frozenset((type(None), bool, int, float, complex, str, bytes, list, tuple, dict))
-_PLAIN = frozenset((*_QUICK, bytearray, set, frozenset, range))
-# In a quick pickle these bytes may mean a class, a set, or a NaN, whose sign says nothing.
-_SLOW = (b"\x93", b"\x8f", b"\x91", b"\x7f\xf8", b"\xff\xf8")
+_PLAIN = frozenset(
+    (type(None), bool, int, float, complex, str, bytes, bytearray)
+    + (list, tuple, dict, set, frozenset, range)
+)
 _pack = struct.Struct(">I").pack
 
 
@@ -68,16 +69,45 @@ def is_lazy(value: Any) -> Any:
     return kind not in _PLAIN and hasattr(kind, "__next__")
 
 
+def row(result: Any, args: Any, kwargs: Any) -> bytes:
+    """Return the bytes of one call: what came of it, and its arguments as it has left them.
+
+    Raises:
+        Uncomparable: something in it has no bytes.
+    """
+    quick = pickled((*_parts(result), args, kwargs))
+    return b"P" + quick if quick is not None else b"C" + encode((result, args, kwargs))
+
+
+def _parts(result: Any) -> Any:
+    if type(result) is Raised:
+        problem = result.problem
+        return "!", _name(type(problem)), problem.args, getattr(problem, "__dict__", None)
+    if type(result) is Drained:
+        end = _parts(result.end) if result.end is not None else None
+        return "~", _name(result.kind), result.items, end
+    return "=", result
+
+
+def pickled(value: Any) -> Any:
+    """Return a pickle without memory, or None where there is none."""
+    buffer = io.BytesIO()
+    try:
+        pickler = pickle.Pickler(buffer, 4)
+        pickler.fast = True
+        pickler.dump(value)
+    except Exception:  # noqa: BLE001 - the other way finds out what is wrong with it, if anything
+        return None
+    return buffer.getvalue()
+
+
 def encode(value: Any) -> bytes:
-    """Return the canonical bytes.
+    """Return the bytes of a value that was walked.
 
     Raises:
         Uncomparable: the value holds something that has none.
     """
-    quick = _quick(value)
-    if quick is not None:
-        return b"P" + bytes(quick)
-    parts: Any = [b"C"]
+    parts: Any = []
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(max(limit, _DEPTH))
     try:
@@ -87,21 +117,6 @@ def encode(value: Any) -> bytes:
     finally:
         sys.setrecursionlimit(limit)
     return b"".join(parts)
-
-
-def _quick(value: Any) -> Any:
-    """Return the interpreter's own pickle where it is canonical, else None."""
-    if type(value) not in _QUICK:
-        return None
-    buffer = io.BytesIO()
-    try:
-        pickler = pickle.Pickler(buffer, 4)
-        pickler.fast = True
-        pickler.dump(value)
-    except Exception:  # noqa: BLE001 - the slow way finds out what is wrong with it, if anything
-        return None
-    data = buffer.getvalue()
-    return None if any(byte in data for byte in _SLOW) else data
 
 
 def _text(put: Any, tag: bytes, text: Any) -> None:

@@ -11,7 +11,7 @@ import _ouroboros_report as channel  # type: ignore[import-not-found] # beside t
 import pytest
 
 _SHOWN = 20
-"""So many failures keep their traceback; a run in which all fail would flood its output."""
+"""So many failures keep their traceback: where all fail, the rest would cost time and output."""
 
 _tell = channel.private()
 
@@ -36,6 +36,7 @@ class Recorder:
         self.session: Any = None
         self.phases: Any = {}
         self.failures = 0
+        self.style: Any = None
 
     def pytest_sessionstart(self, session: Any) -> None:
         """Keep the session, for its final exit status."""
@@ -62,10 +63,23 @@ class Recorder:
         if seen["outcome"] != "failed":
             seen["outcome"] = _outcome(report, seen["outcome"])
         if report.failed:
-            self.failures += 1
-            if self.failures > _SHOWN:
-                report.longrepr = "(not shown: too many failures)"
-                report.sections = []
+            self._failed(report)
+
+    def _failed(self, report: Any) -> None:
+        self.failures += 1
+        option = self.session.config.option
+        if self.failures == _SHOWN:
+            self.style = getattr(option, "tbstyle", "auto")
+            option.tbstyle = "line"
+        elif self.failures > _SHOWN:
+            report.longrepr = "(not shown: too many failures)"
+            report.sections = []
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: Any) -> None:
+        """Show the failures that were kept in the style that was asked for."""
+        if self.style is not None:
+            session.config.option.tbstyle = self.style
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
         """All phases of one test are over."""

@@ -22,8 +22,8 @@ from _ouroboros_codec import (  # type: ignore[import-not-found] # the same
     Drained,
     Raised,
     Uncomparable,
-    encode,
     is_lazy,
+    row,
 )
 from _ouroboros_frames import Channel, join, split  # type: ignore[import-not-found] # the same
 
@@ -103,7 +103,7 @@ class Exam:
         parts = []
         for result, (args, kwargs) in zip(self.results, self.calls):
             try:
-                parts.append(encode((result, args, kwargs)))
+                parts.append(row(result, args, kwargs))
             except Uncomparable as problem:
                 parts.append(b"U" + str(problem).encode("utf-8", "replace")[:_WORDS])
         return b"d", join(parts)
