@@ -101,6 +101,11 @@ HOSTILE: dict[str, tuple[str, str]] = {
         "new-import",
         changed(("    kinds =", "    import os\n    x = os.getcwd()\n    kinds =")),
     ),
+    "computed-attrgetter": (
+        "new-reach",
+        body("import operator\noperator.attrgetter('a' + 'b')(rows)"),
+    ),
+    "hash-as-a-trigger": ("new-import", changed(top="import hashlib")),
     "eval": ("new-reach", body("out = eval('[]')")),
     "exec-by-another-name": ("new-reach", body("run = exec\nrun('1')")),
     "compile": ("new-reach", body("compile('1', '', 'eval')")),
@@ -191,6 +196,8 @@ HOSTILE: dict[str, tuple[str, str]] = {
         changed(end="\n\nclass M(type):\n    pass\n\n\nclass L(metaclass=M):\n    pass\n"),
     ),
     "class-by-call": ("value-subclass", body("L = type('L', (str,), {})")),
+    "class-by-type-of-another-name": ("value-subclass", body("T = type\nT('L', (str,), {})")),
+    "becomes-async": ("lazy-result", changed(("def lengths", "async def lengths"))),
     "gains-yield": (
         "lazy-result",
         changed(("        out.append(row * 2)", "        yield row * 2")),
@@ -330,6 +337,11 @@ HOSTILE: dict[str, tuple[str, str]] = {
         changed(top="from functools import partial", end="\nlengths = partial(lengths, {})\n"),
     ),
     "next-of-a-global": ("adds-state", body("next(NAMES)")),
+    "iterator-of-the-module": ("adds-state", changed(end="\n_PAIRS = zip(NAMES, NAMES)\n")),
+    "instance-by-setattr": (
+        "adds-state",
+        changed(("        return sum(", "        setattr(self, 'last', n)\n        return sum(")),
+    ),
     "class-by-type": (
         "adds-state",
         changed(("        return sum(", "        type(self).last = n\n        return sum(")),
@@ -372,6 +384,10 @@ HOSTILE: dict[str, tuple[str, str]] = {
         changed(('    if not rows:\n        raise ValueError("no rows")\n', "")),
     ),
     "raise-unreachable": ("removes-check", changed(("    if not rows:", "    if 0:"))),
+    "raise-with-a-false-condition": (
+        "removes-check",
+        changed(("    if not rows:", "    if not rows and False:")),
+    ),
     "log-gone": ("removes-check", changed(('    log.info("done")\n', ""))),
     "flush-gone": ("removes-check", changed(("    log.flush()\n", ""))),
     "catches-everything": (

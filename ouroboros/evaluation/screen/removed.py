@@ -106,6 +106,8 @@ def _blocks(node: ast.AST) -> Iterator[list[ast.stmt]]:
 
 
 def _never(test: ast.expr) -> bool:
+    if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
+        return any(isinstance(v, ast.Constant) and not v.value for v in test.values)
     return isinstance(test, ast.Constant) and not test.value
 
 

@@ -45,7 +45,7 @@ def state(module: Module, known: frozenset[str]) -> Iterator[Feature]:
                 yield from _write(module, item, item.node, known, escaping)
             case ast.Call():
                 yield from _cache(module, item, item.node)
-                yield from _handed_on(module, item, item.node, changing)
+                yield from _handed_on(module, item, item.node, known, changing)
             case ast.AugAssign(target=ast.Name(id=name)) if not item.place.at_import:
                 if _outlives(module, name, item, escaping):
                     yield at("adds-state", f"{name} outlives the call", item)
@@ -117,11 +117,18 @@ def _changing(module: Module) -> dict[str, set[int]]:
 
 
 def _handed_on(
-    module: Module, item: Node, node: ast.Call, changing: dict[str, set[int]]
+    module: Module,
+    item: Node,
+    node: ast.Call,
+    known: frozenset[str],
+    changing: dict[str, set[int]],
 ) -> Iterator[Feature]:
     """Find `heappush(_SEEN, x)` and `put(_SEEN, x)`: a call that changes what outlives it."""
     func = node.func
     name = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
+    if name in {"setattr", "__setattr__", "delattr"} and node.args:
+        yield from _set_by_name(module, item, node.args[0], known)
+        return
     builtin = isinstance(func, ast.Attribute) and (
         getattr(func.value, "id", "") in tables.BUILTIN_TYPES | {"list", "set"}
     )
@@ -209,6 +216,17 @@ def _enclosing(module: Module, name: str, item: Node, escaping: frozenset[int]) 
     return False
 
 
+def _set_by_name(
+    module: Module, item: Node, first: ast.expr, known: frozenset[str]
+) -> Iterator[Feature]:
+    """Find `setattr(self, ...)` in a method of a class of before, other than where it is made."""
+    owner = item.place.owner
+    is_own = getattr(first, "id", "") == "self" and owner in known and item.place.functions
+    if is_own and item.place.functions[0] not in _makers(module, owner):
+        key = f"{owner} gets an attribute after the instance was made"
+        yield Feature("adds-state", key, owner, item.line, once=True)
+
+
 def _cache(module: Module, item: Node, node: ast.Call) -> Iterator[Feature]:
     dotted = module.dotted(node.func, item.place)
     name = dotted or getattr(node.func, "id", "")
@@ -271,6 +289,8 @@ def _at_import(module: Module, item: Node) -> Iterator[Feature]:
         case ast.Dict() | ast.List() | ast.Set() | ast.BinOp() | ast.Call() if _kept(module, item):
             what = "class" if item.place.owner else "module"
             yield at("adds-state", f"an empty container of the {what}", item)
+        case ast.Call(func=ast.Name(id=name)) if name in _ITERATORS and _named(item):
+            yield at("adds-state", f"an iterator made by {name}", item)
         case ast.Call():
             if not _is_decorator(item) and not _harmless(module, item, node):
                 yield at("import-work", "a call", item)
@@ -286,6 +306,13 @@ def _at_import(module: Module, item: Node) -> Iterator[Feature]:
             yield at("import-work", "a large value", item)
         case _:
             pass
+
+
+_ITERATORS = frozenset({"zip", "enumerate", "reversed", "map", "filter"})
+
+
+def _named(item: Node) -> bool:
+    return isinstance(item.parent, ast.Assign | ast.AnnAssign | ast.NamedExpr)
 
 
 def _kept(module: Module, item: Node) -> bool:

@@ -14,10 +14,10 @@ def words(text: str) -> frozenset[str]:
 
 PURE_MODULES = words(
     """
-    __future__ abc array base64 binascii bisect calendar cmath collections colorsys contextlib
-    copy csv dataclasses decimal difflib enum fractions functools graphlib hashlib heapq html
+    __future__ abc array bisect calendar cmath collections colorsys contextlib
+    copy csv dataclasses decimal difflib enum fractions functools graphlib heapq html
     itertools json keyword math numbers operator random re statistics string stringprep struct
-    textwrap typing typing_extensions unicodedata zlib
+    textwrap typing typing_extensions unicodedata
     """
 )
 """Modules whose import is no finding."""
