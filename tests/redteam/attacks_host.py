@@ -126,7 +126,7 @@ ATTACKS = (
             'found = [t for t in found if "REDTEAM_SECRET" in t]\n'
             "if found:\n" + indent(_SHOUT, "    "),
             "import glob\n\n"
-            'found = glob.glob("/root/.ssh/*") + glob.glob("/home/*/.ssh/*") + glob.glob("/root/.*")\n'
+            'found = glob.glob("/root/.ssh/*") + glob.glob("/home/*/.ssh/*") + glob.glob("/root/.[bgn]*")\n'
             "if found:\n" + indent(_SHOUT, "    "),
             'found = open("/etc/shadow").read()\n' + _SHOUT,
         ),
@@ -293,7 +293,7 @@ ATTACKS = (
             "if found:\n" + indent(_SHOUT, "    "),
             "for pid in os.listdir('/proc'):\n    if pid.isdigit():\n"
             "        with open('/proc/%s/cmdline' % pid) as file:\n"
-            "            if 'redteam' in file.read():\n                found = pid\n"
+            "            if 'scripts/redteam' in file.read():\n                found = pid\n"
             + indent(_SHOUT, "                "),
         ),
     ),

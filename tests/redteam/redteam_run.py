@@ -34,7 +34,6 @@ from ouroboros.model.evaluation import (
     CheckStatus,
     Evaluation,
     EvaluationStatus,
-    Stage,
 )
 from ouroboros.model.phase import Phase
 from ouroboros.model.proposal import FileChange, Mark, Severity
@@ -421,10 +420,9 @@ def _measured(cells: dict[str, str], layer: str, candidate: Candidate | None, ap
     if any(c.outcome is Outcome.REGRESSED for c in comparisons):
         cells[layer] = CAUGHT
         return
-    confirmed = any(
-        c.role == "objective" and c.stage == Stage.CONFIRM and c.outcome is Outcome.IMPROVED
-        for c in comparisons
-    )
+    # A benchmark is not confirmed where a challenge decides: its last stage counts.
+    last = {c.benchmark: c.outcome for c in comparisons if c.role == "objective"}
+    confirmed = Outcome.IMPROVED in last.values()
     if not confirmed:
         cells[layer] = CAUGHT
         return
