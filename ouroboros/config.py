@@ -309,6 +309,9 @@ class Sandbox(Section, frozen=True, kw_only=True):
     """CPU time of one run, all its processes together."""
     output: Size = msgspec.field(default_factory=lambda: mebibytes(1))
     """Output kept of one run; more is drained and dropped, far more ends the run."""
+    network: tuple[str, ...] = ()
+    """Services that a run may reach, each `"NAME:PORT"` with a port of 1024 or more. Everything
+    else stays unreachable; the loopback inside works anyway. Verdicts of such runs are held."""
     allow_landlock: bool = False
     """Where bubblewrap does not work, run under Landlock and seccomp alone: no namespaces, so that
     a run sees the host's processes and no multiprocessing works. The verdicts say so."""
@@ -518,6 +521,27 @@ def _check(config: Config, text: str, origin: str) -> None:
     _check_counts(config, text, origin)
     _check_commands(config, text, origin)
     _check_paths(config, text, origin)
+    _check_network(config, text, origin)
+
+
+_SERVICE = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9.-]{0,252}):(?P<port>[0-9]{1,5})")
+_FIRST_PORT = 1024
+"""Below, only root may listen, who nobody is inside."""
+_LAST_PORT = 65535
+
+
+def _check_network(config: Config, text: str, origin: str) -> None:
+    for service in config.sandbox.network:
+        found = _SERVICE.fullmatch(service)
+        if found and _FIRST_PORT <= int(found["port"]) <= _LAST_PORT:
+            continue
+        raise _error(
+            f'Expected "NAME:PORT", a name and a port from {_FIRST_PORT} to {_LAST_PORT}, got '
+            f"{service!r}",
+            "sandbox.network",
+            text,
+            origin,
+        )
 
 
 def _check_counts(config: Config, text: str, origin: str) -> None:

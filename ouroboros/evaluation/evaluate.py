@@ -69,7 +69,7 @@ async def evaluate(
         checks=tuple(dossier.checks),
         series=tuple(dossier.series),
         assurance=_assurance(plan, dossier),
-        sandbox=lab.sandbox.level,
+        sandbox=lab.sandbox.level_for(plan.config.sandbox),
         machine=machine,
         started_ns=started,
         wall_ns=time.monotonic_ns() - begun,

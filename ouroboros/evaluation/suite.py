@@ -33,6 +33,13 @@ _TRACED = 5
 _EASED = {"skipped", "xfailed", "xpassed"}
 _NO_PYTEST = b"No module named pytest"
 
+_NETWORK_ERRORS = (
+    b"Name or service not known",
+    b"Temporary failure in name resolution",
+    b"Network is unreachable",
+    b"Connection refused",
+)
+
 LIMIT_CODES = {
     Ending.TIMEOUT: "timeout",
     Ending.MEMORY: "memory",
@@ -214,7 +221,8 @@ def _believed(framework: Framework, run: TestRun) -> Finding | None:
     if not records.readable:
         return _forged(records)
     if records.failed:
-        return Finding(code="tests_failed", text=named("failed", records.failed))
+        text = named("failed", records.failed) + missed_network(outcome)
+        return Finding(code="tests_failed", text=text)
     return contradiction(outcome, records) or _exited_well(outcome)
 
 
@@ -331,4 +339,15 @@ def _exited(outcome: Outcome) -> str:
 def tail(outcome: Outcome) -> str:
     """The end of what a run said, made safe, as a sentence; empty for silence."""
     said = (outcome.stderr.strip() or outcome.stdout.strip()).decode(errors="replace")
-    return f" It said: {safe_text(said[-_TAIL:])}" if said else ""
+    return f" It said: {safe_text(said[-_TAIL:])}{missed_network(outcome)}" if said else ""
+
+
+def missed_network(outcome: Outcome) -> str:
+    """How to let a run reach what it looked for in vain, as a sentence; empty where it did not."""
+    said = outcome.stderr + outcome.stdout
+    if not any(error in said for error in _NETWORK_ERRORS):
+        return ""
+    return (
+        " (Runs have no network but a loopback of their own: start the server inside the run, or "
+        'let a service through with [sandbox] network = ["NAME:PORT"].)'
+    )

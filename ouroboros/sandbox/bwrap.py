@@ -192,6 +192,7 @@ def arguments(
     env: dict[str, str],
     tree: Path | None,
     etc: Path,
+    more: tuple[str, ...] = (),
 ) -> list[str]:
     """Build the whole command line of one run.
 
@@ -202,6 +203,7 @@ def arguments(
         env: the whole environment inside.
         tree: host folder for `TREE`: the tree itself, or a copy of it.
         etc: host folder for `/etc`.
+        more: further arguments, which lay things over `/etc` and beside the tree.
     """
     sized = ("--perms", "1777", "--size", str(int(command.limits.tmp_size)), "--tmpfs")
     args = [binary.path, *_namespaces(binary.step), "--json-status-fd", str(STATUS_FD)]
@@ -221,6 +223,7 @@ def arguments(
         args += ["--ro-bind", str(folder), str(folder)]
     if command.harness is not None:
         args += ["--ro-bind", str(command.harness), HARNESS]
+    args += more
     overlay = binary.overlay and command.fresh
     if tree is not None:
         args += _tree(tree, command.layers, overlay=overlay)

@@ -57,20 +57,18 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
         counter: the control group's file that counts it; empty to add up processes.
         memory: bytes; 0 where the kernel limits memory and processes.
         processes: how many.
-        tree: bytes that may be written to the tree.
-        mounts: where the tree lies in memory, as seen inside.
-        folder: where the tree is a copy on the disk, instead.
-        before: bytes that the copy took at first.
+        mounts: file systems in memory, as seen inside, which count as memory.
+        tree: the bytes that may lie in the mount of the tree.
+        folders: the bytes that may lie in folders of the host's that the run writes to.
     """
 
     cpu_ns: int
     counter: str = ""
     memory: int = 0
     processes: int = 0
-    tree: int = 0
     mounts: list[str] = []
-    folder: str = ""
-    before: int = 0
+    tree: dict[str, int] = {}
+    folders: dict[str, int] = {}
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):

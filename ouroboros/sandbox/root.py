@@ -16,10 +16,11 @@ from ouroboros.errors import ConfigError
 
 LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _COPIED = ("ld.so.cache", "localtime", "mime.types", "services", "protocols")
+HOSTS = "127.0.0.1 localhost ouroboros\n::1 localhost\n"
 _ETC = {
     "passwd": "sandbox:x:65534:65534:sandbox:/tmp:/bin/sh\n",
     "group": "sandbox:x:65534:\n",
-    "hosts": "127.0.0.1 localhost ouroboros\n::1 localhost\n",
+    "hosts": HOSTS,
     "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
     "resolv.conf": "",
 }

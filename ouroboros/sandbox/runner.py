@@ -1,63 +1,45 @@
 """`Sandbox`: carries out one `Command` after another, contained, limited and measured.
 
-Two things are kept apart that are easy to mix up: the sandbox failed (`Ending.FAULT`, never held
-against a candidate), and the command failed. Bubblewrap reports an exit code on its status pipe
-only once the sandbox stands; without that report, and without our having killed it, it was
-bubblewrap that died.
-
 Limits on memory and processes are the kernel's where control groups can be made; else address
 space and process rlimits inside plus a watchdog in the launcher. `level.limits` says which.
 """
 
 import asyncio
-import contextlib
 import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
-import psutil
 from msgspec.structs import replace
 
 from ouroboros.config import Sandbox as Limits
-from ouroboros.errors import Misuse, SandboxError
-from ouroboros.model.evaluation import Sample, SandboxLevel
-from ouroboros.model.text import safe_text
+from ouroboros.errors import ConfigError, Misuse, SandboxError
+from ouroboros.model.evaluation import Containment, Sample, SandboxLevel
 from ouroboros.sandbox import bwrap, drop, landlock
 from ouroboros.sandbox.capture import Capture
 from ouroboros.sandbox.cgroups import Group, Groups
-from ouroboros.sandbox.command import HARNESS, RESULT_FD, TREE, Command, Ending, Outcome
-from ouroboros.sandbox.ladder import Rung, choose
+from ouroboros.sandbox.command import RESULT_FD, TREE, Command, Ending, Outcome
+from ouroboros.sandbox.endings import Ended, decide, fault, limit_text
+from ouroboros.sandbox.ladder import Rung
 from ouroboros.sandbox.link import Link, Reply, Request, Watch
 from ouroboros.sandbox.meter import Meter, ProcessMeter
+from ouroboros.sandbox.opening import discover, level, scratch_folder
+from ouroboros.sandbox.relay import Relay
 from ouroboros.sandbox.removal import remove
-from ouroboros.sandbox.root import interpreter, write_etc
-from ouroboros.sandbox.strays import end_strays
+from ouroboros.sandbox.root import interpreter
+from ouroboros.sandbox.surroundings import environment, unconfined
 from ouroboros.sandbox.traces import Traces
 from ouroboros.sandbox.watching import sizes
 
-_SCRATCH = "ouroboros-sandbox-"
 _RESULT_CAP = 32 << 20
 _PIPE_PATIENCE = 2.0
-_SIGNAL_BASE = 128
 _OPEN_FILES = 4096
 _CPU_SLACK = 2
 """Seconds of CPU time that one process has more than the run: its end is then ours to name."""
 _ADDRESS_SLACK = 512 << 20
-_NOT_FOUND = "bwrap: execvp "
-_SHELL_NOT_FOUND = 127
-_NOTHING = Sample(cpu_ns=0, wall_ns=0, rss_bytes=0)
-_ENDS = {
-    "timeout": Ending.TIMEOUT,
-    "memory": Ending.MEMORY,
-    "processes": Ending.PROCESSES,
-    "output": Ending.OUTPUT,
-    "cpu": Ending.CPU,
-    "tree": Ending.TREE,
-}
+_MOUNTS = ("/tmp", "/dev/shm")  # noqa: S108 - inside, the run's own
 
 
 class Sandbox:
@@ -76,7 +58,7 @@ class Sandbox:
             binary: a bubblewrap or Landlock that works, or None for runs without containment.
             groups: where control groups can be made, or None.
         """
-        self.level = _level(binary, groups)
+        self.level = level(binary, groups)
         self._scratch = scratch
         self._binary = binary if isinstance(binary, bwrap.Bubblewrap) else None
         self._landlock = binary if isinstance(binary, landlock.Landlock) else None
@@ -99,13 +81,17 @@ class Sandbox:
         Raises:
             SandboxUnavailableError: nothing works, and runs without containment are not allowed.
         """
-        folder = await asyncio.to_thread(_scratch_folder, scratch)
+        folder = await asyncio.to_thread(scratch_folder, scratch)
         try:
-            binary, groups = await asyncio.to_thread(_discover, limits, folder)
+            binary, groups = await asyncio.to_thread(discover, limits, folder)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
         return cls(folder, binary, groups)
+
+    def level_for(self, limits: Limits) -> SandboxLevel:
+        """What contains runs with these limits: services may be let through to them."""
+        return replace(self.level, network=self.level.network or bool(limits.network))
 
     async def close(self) -> None:
         """End every run; no process and no file is left. May be called twice.
@@ -138,13 +124,13 @@ class Sandbox:
             await self._remove_left()
             outcome = await self._carry_out(number, command, on_start, traces)
         except (OSError, SandboxError) as error:
-            outcome = _fault(str(error))
+            outcome = fault(str(error))
         finally:
             left = await traces.remove()
             if left:
                 self._left.append(traces)  # also a cancelled run's, which has no answer
         if left:
-            return _fault(f"The run has ended, but this of it is still there: {left}.")
+            return fault(f"The run has ended, but this of it is still there: {left}.")
         if self._drop and outcome.ending is Ending.EXITED and not outcome.ok:
             await self._check_readable(command)
         return outcome
@@ -204,6 +190,14 @@ class Sandbox:
         if self._drop:
             await asyncio.to_thread(_entrust_layers, command.layers)
         await self._make_place(number, command, traces)
+        if command.limits.network and self.level.backend != Containment.NONE:
+            if self._binary is None:
+                raise ConfigError(
+                    f"[sandbox] network needs bubblewrap; this is {self.level.backend}.",
+                    hint="Remove the option, or make bubblewrap work: see 'ouroboros doctor'.",
+                )
+            traces.relay = Relay(command.limits.network, self._scratch / f"net-{number:08d}")
+            await traces.relay.open()
         if self._groups is not None:
             traces.group = self._groups.create(
                 traces.mark, memory=command.limits.memory, processes=command.limits.processes
@@ -279,7 +273,7 @@ class Sandbox:
     ) -> Request:
         limits, group = command.limits, traces.group
         timeout = int(min(command.timeout, limits.timeout))
-        argv, env, cwd = self._program(command, traces.place)
+        argv, env, cwd = self._program(command, traces.place, traces.relay)
         rlimits = {
             "core": 0,
             "fsize": int(limits.file_size),
@@ -313,18 +307,22 @@ class Sandbox:
         if not sys.platform.startswith("linux"):
             return None
         limits, group, place = command.limits, traces.group, traces.place
+        fresh = command.tree is not None and command.fresh
         watch = Watch(cpu_ns=int(limits.cpu), counter=group.counter if group else "")
         if group is None:
             watch = replace(watch, memory=int(limits.memory), processes=limits.processes)
-        if self._landlock is not None and place is not None:
-            # There is no tmpfs: its share of the disk is watched with the tree's.
-            both = int(limits.tree_size) + int(limits.tmp_size)
-            return _on_disk(watch, both, place)
-        if command.tree is None or not command.fresh:
-            return watch
-        if place is None:
-            return replace(watch, tree=int(limits.tree_size), mounts=[TREE])
-        return _on_disk(watch, int(limits.tree_size), place / "tree")
+            if self._binary is not None:
+                mounts = [TREE, *_MOUNTS] if fresh and place is None else list(_MOUNTS)
+                watch = replace(watch, mounts=mounts)
+        if fresh and place is None:
+            return replace(watch, tree={TREE: int(limits.tree_size)})
+        folders = {}
+        if fresh and place is not None:
+            before = max(sizes(str(place / "tree")), default=0)
+            folders[str(place / "tree")] = before + int(limits.tree_size)
+        if self._binary is None and place is not None:
+            folders[str(place / "home")] = int(limits.tmp_size)
+        return replace(watch, folders=folders)
 
     def _order(self, command: Command, place: Path | None) -> landlock.Order | None:
         if self._landlock is None:
@@ -334,20 +332,22 @@ class Sandbox:
         return landlock.order(self._landlock, command, [place])
 
     def _program(
-        self, command: Command, place: Path | None
+        self, command: Command, place: Path | None, relay: Relay | None
     ) -> tuple[list[str], dict[str, str], str]:
         """Return argv, environment and working directory of what the launcher starts."""
-        env = _environment(command)
+        env = environment(command)
         argv = list(command.argv)
         tree = command.tree
         if place is not None and tree is not None and (command.fresh or self._landlock):
             tree = place / "tree"
         if self._binary is None:
             home = (place or self._scratch) / "home"
-            line, env, cwd = _unconfined(command, argv, env, tree, home)
+            line, env, cwd = unconfined(command, argv, env, tree, home)
             if self._landlock is None:  # there the run itself looks for it, with its own rights
                 line[0] = shutil.which(line[0], path=env["PATH"]) or line[0]
             return line, env, cwd
+        if relay is not None:
+            argv = relay.wrap(command.python, argv)
         if self._groups is None and os.geteuid() != 0:
             argv = bwrap.nproc_step(argv, command.limits.processes)
         line = bwrap.arguments(
@@ -357,6 +357,7 @@ class Sandbox:
             env=env,
             tree=tree,
             etc=self._scratch / "etc",
+            more=tuple(relay.arguments()) if relay else (),
         )
         return line, {"PATH": os.defpath}, "/"
 
@@ -371,12 +372,15 @@ class Sandbox:
         stood: bool,
     ) -> Outcome:
         if group is not None and (gone := group.vanished()):
-            return _fault(f"The control group {gone} was removed during the run.")
+            return fault(f"The control group {gone} was removed during the run.")
         out_of_memory = group is not None and group.out_of_memory()
-        end = _Ended(Ending.MEMORY) if out_of_memory else self._ended(reply, kept[1], stood=stood)
+        rung = self._binary or self._landlock
+        end = decide(reply, kept[1], rung, stood=stood)
+        if out_of_memory:
+            end = Ended(Ending.MEMORY)
         cpu_ns = (group.cpu_ns() if group else 0) or reply.cpu_ns
         if end.ending in (Ending.EXITED, Ending.SIGNALLED) and cpu_ns > command.limits.cpu:
-            end = _Ended(Ending.CPU)  # whether the watchdog came in time is chance
+            end = Ended(Ending.CPU)  # whether the watchdog came in time is chance
         result = b"".join(kept[2:])
         return Outcome(
             ending=end.ending,
@@ -387,171 +391,8 @@ class Sandbox:
             stderr=kept[1],
             result=result,
             result_whole=all(pipe.total == len(result) for pipe in pipes[2:]),
-            text=end.text or _limit_text(end.ending, command.limits),
+            text=end.text or limit_text(end.ending, command.limits),
         )
-
-    def _ended(self, reply: Reply, stderr: bytes, *, stood: bool) -> "_Ended":
-        """How the run ended; `stood` says that bubblewrap's work was followed by the drop."""
-        if reply.end in _ENDS:
-            if stood:
-                return _Ended(_ENDS[reply.end])
-            text = f"The run was ended ({reply.end}) before its sandbox stood."
-            return _Ended(Ending.FAULT, text=text)
-        if reply.end != "exit" or reply.code is None:
-            return _Ended(Ending.FAULT, text=reply.text or f"The run was ended: {reply.end}.")
-        if self._binary is None and self._landlock is None:
-            return _exited(reply.code)
-        if reply.inner_exit is None:
-            return self._never_ran(reply.code, stderr)
-        if not stood:
-            text = f"Root's rights could not be dropped ({reply.inner_exit}): {_said_on(stderr)}"
-            return _Ended(Ending.FAULT, text=text)
-        # A death by signal is passed on as 128 + its number, as shells do.
-        return _exited(_as_signal(reply.inner_exit))
-
-    def _never_ran(self, code: int, stderr: bytes) -> "_Ended":
-        """The sandbox itself has ended without saying how the command did."""
-        if self._landlock is not None:
-            return _Ended(Ending.FAULT, text=f"The run's warden ended early ({code}).")
-        said = _said_on(stderr)
-        if said.startswith(_NOT_FOUND) and not self._drop:
-            # Nothing ran yet, so that nobody but bubblewrap can have said this.
-            return _Ended(Ending.EXITED, code=_SHELL_NOT_FOUND)
-        return _Ended(Ending.FAULT, text=f"Bubblewrap failed ({code}): {said}")
-
-
-def _said_on(stderr: bytes) -> str:
-    return safe_text(stderr.decode(errors="replace"), limit=2000).strip()
-
-
-def _exited(code: int) -> "_Ended":
-    if code < 0:
-        return _Ended(Ending.SIGNALLED, signal=-code, text=f"It died of signal {-code}.")
-    return _Ended(Ending.EXITED, code=code)
-
-
-class _Ended(NamedTuple):
-    ending: Ending
-    code: int | None = None
-    signal: int = 0
-    text: str = ""
-
-
-def _on_disk(watch: Watch, most: int, folder: Path) -> Watch:
-    """Watch a folder, for what comes to what it holds now. Blocking."""
-    before = max(sizes(str(folder)), default=0)
-    return replace(watch, tree=most, folder=str(folder), before=before)
-
-
-def _fault(text: str) -> Outcome:
-    return Outcome(ending=Ending.FAULT, sample=_NOTHING, text=text)
-
-
-def _as_signal(code: int) -> int:
-    return _SIGNAL_BASE - code if code > _SIGNAL_BASE else code
-
-
-def _limit_text(ending: Ending, limits: Limits) -> str:
-    match ending:
-        case Ending.TIMEOUT:
-            return "It did not end in time."
-        case Ending.MEMORY:
-            return f"It needed more than {limits.memory >> 20} MiB of memory."
-        case Ending.PROCESSES:
-            return f"It had more than {limits.processes} processes."
-        case Ending.OUTPUT:
-            return f"It wrote far more than {limits.output >> 10} KiB of output."
-        case Ending.CPU:
-            return f"It needed more than {limits.cpu.seconds:g} s of CPU time."
-        case Ending.TREE:
-            return f"It wrote more than {limits.tree_size >> 20} MiB to its tree."
-        case _:
-            return ""
-
-
-def _scratch_folder(parent: Path | None) -> Path:
-    """Make a private folder, and remove those of engines that were killed. Blocking."""
-    parent = parent or Path(tempfile.gettempdir())
-    for old in parent.glob(f"{_SCRATCH}*"):
-        pid = old.name.removeprefix(_SCRATCH).split("-")[0]
-        if pid.isdigit() and not psutil.pid_exists(int(pid)):
-            with contextlib.suppress(OSError):
-                remove(str(old))
-    return Path(tempfile.mkdtemp(prefix=f"{_SCRATCH}{os.getpid()}-", dir=parent))
-
-
-def _level(binary: Rung, groups: Groups | None) -> SandboxLevel:
-    limits = groups.label if groups else "rlimits+watchdog"
-    if isinstance(binary, landlock.Landlock):
-        return landlock.level(binary, limits)
-    if binary is None:
-        return SandboxLevel(backend="none", version="", limits=limits, network=True)
-    overlay = "overlay" if binary.overlay else "copy"
-    version = f"{binary.version} ({binary.origin}, {overlay})"
-    return SandboxLevel(
-        backend="bwrap",
-        version=version,
-        limits=limits,
-        drop=f"uid {drop.USER}" if binary.step else "user",
-        seccomp=bool(binary.program),
-    )
-
-
-def _discover(limits: Limits, folder: Path) -> tuple[Rung, Groups | None]:
-    """Try everything once. Blocking."""
-    end_strays(_of_a_dead_engine)
-    write_etc(folder / "etc")
-    groups = Groups.find()
-    if groups is not None:
-        groups.sweep()
-    return choose(limits, folder), groups
-
-
-def _entrust_layers(layers: tuple[Path, ...]) -> None:
-    """Layers are made for runs: as root, they are given to the run's user. Blocking."""
-    for layer in layers:
-        if layer.stat().st_uid != drop.USER:
-            drop.entrust(layer)
-
-
-def _of_a_dead_engine(mark: str) -> bool:
-    pid = mark.partition("-")[0]
-    return pid.isdigit() and not psutil.pid_exists(int(pid))
-
-
-def _environment(command: Command) -> dict[str, str]:
-    """The environment, from nothing: no variable of the engine's is passed on."""
-    folder = Path(command.python).parent
-    env = {
-        "PATH": f"{folder}:/usr/local/bin:/usr/bin:/bin",
-        "HOME": "/tmp",  # noqa: S108 - the run's own
-        "TMPDIR": "/tmp",  # noqa: S108 - the run's own
-        "LANG": "C.UTF-8",
-        "TZ": "UTC",
-        "PYTHONHASHSEED": "0",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONNOUSERSITE": "1",
-    }
-    if command.result or command.channel >= 0:
-        env["OUROBOROS_RESULT_FD"] = str(RESULT_FD)
-    if command.tree is not None:
-        env["OUROBOROS_TREE"] = TREE
-    return env | command.env
-
-
-def _unconfined(
-    command: Command, argv: list[str], env: dict[str, str], tree: Path | None, home: Path
-) -> tuple[list[str], dict[str, str], str]:
-    """Replace the fixed inside paths by the real ones."""
-
-    def real(text: str) -> str:
-        return text.replace(TREE, str(tree or home)).replace(
-            HARNESS, str(command.harness or HARNESS)
-        )
-
-    env = {name: real(value) for name, value in env.items()}
-    env |= {"HOME": str(home), "TMPDIR": str(home)}
-    return [real(word) for word in argv], env, str(tree or home)
 
 
 def _input(data: bytes) -> int:
@@ -571,3 +412,10 @@ def _said(fd: int) -> bytes:
         return os.read(fd, len(drop.READY) + 1)
     except BlockingIOError:
         return b""
+
+
+def _entrust_layers(layers: tuple[Path, ...]) -> None:
+    """Layers are made for runs: as root, they are given to the run's user. Blocking."""
+    for layer in layers:
+        if layer.stat().st_uid != drop.USER:
+            drop.entrust(layer)

@@ -24,8 +24,6 @@ _SLICE_NS = 2_000_000
 """So long the walk over a copied tree may take at a time: other runs are waiting."""
 _ENTRY = 1024
 """What each file or folder counts at least: millions of empty ones fill a machine as well."""
-_SCRATCH = ("/tmp", "/dev/shm")  # noqa: S108 - the run's own
-"""Where it makes files in memory beside the tree; their bytes have a quota, their number none."""
 
 
 class Watch:
@@ -41,14 +39,13 @@ class Watch:
         self._memory: int = asked["memory"]
         self._processes: int = asked["processes"]
         self._mounts: list[str] = asked["mounts"]
+        self._tree: dict[str, int] = asked["tree"]
+        self._folders: dict[str, int] = asked["folders"]
         self._cpu_ns: int = asked["cpu_ns"]
         self._counter: str = asked["counter"]
-        self._tree: int = asked["tree"]
-        self._folder: str = asked["folder"]
-        self._before: int = asked["before"]
-        self._walk: Iterator[int] | None = None
+        self._walk: Iterator[bool] | None = None
         self._cpu_due = now + max(_CPU_NS, self._cpu_ns // (os.cpu_count() or 1))
-        self._tree_due = now + _TREE_NS if self._tree else None
+        self._tree_due = now + _TREE_NS if self._tree or self._folders else None
         self.due = 0
         self._next(now)
 
@@ -63,7 +60,7 @@ class Watch:
         pids = [inner] if inner else [pid]
         if self._memory:
             pids = _descendants(pid, self._processes)
-        end = self._eager(pids, inner) or self._spent(pid, now) or self._written(pids, now)
+        end = self._eager(pids) or self._spent(pid, now) or self._written(pids, now)
         self._next(now)
         return end
 
@@ -71,14 +68,12 @@ class Watch:
         dues = [self._cpu_due, now + _EAGER_NS if self._memory else None, self._tree_due]
         self.due = min(due for due in dues if due is not None)
 
-    def _eager(self, pids: list[int], inner: int) -> str:
+    def _eager(self, pids: list[int]) -> str:
         if not self._memory:
             return ""
         if len(pids) > self._processes:
             return "processes"
         limit = self._memory - _in_memory(pids, self._mounts)
-        if inner:
-            limit -= _ENTRY * _inodes(inner, _SCRATCH)
         over = sum(map(_resident, pids)) > limit and sum(map(_proportional, pids)) > limit
         return "memory" if over else ""
 
@@ -94,17 +89,23 @@ class Watch:
         if self._tree_due is None or now < self._tree_due:
             return ""
         self._tree_due = now + _TREE_NS
-        if self._mounts:
-            return "tree" if _in_memory(pids, self._mounts) > self._tree else ""
-        self._walk = self._walk or sizes(self._folder)
+        if any(_in_memory(pids, [mount]) > most for mount, most in self._tree.items()):
+            return "tree"
+        self._walk = self._walk or _walks(self._folders)
         until = time.monotonic_ns() + _SLICE_NS
-        for size in self._walk:
-            if size - self._before > self._tree:
+        for over in self._walk:
+            if over:
                 return "tree"
             if time.monotonic_ns() > until:
                 return ""
         self._walk = None
         return ""
+
+
+def _walks(folders: dict[str, int]) -> Iterator[bool]:
+    for folder, most in folders.items():
+        for size in sizes(folder):
+            yield size > most
 
 
 def sizes(folder: str) -> Iterator[int]:
@@ -174,27 +175,14 @@ def _in_memory(pids: list[int], mounts: list[str]) -> int:
     """Bytes in the run's private in-memory file systems, seen through one of its processes."""
     for pid in reversed(pids):
         try:
+            if os.path.samestat(os.stat(f"/proc/{pid}/root/"), os.stat("/")):
+                continue  # bubblewrap is not there yet: these would be the host's
             stats = [os.statvfs(f"/proc/{pid}/root{mount}") for mount in mounts]
         except OSError:
             continue
         blocks = sum((s.f_blocks - s.f_bfree) * s.f_frsize for s in stats)
         return blocks + sum((s.f_files - s.f_ffree) * _ENTRY for s in stats)
     return 0
-
-
-def _inodes(pid: int, mounts: tuple[str, ...]) -> int:
-    """How many files a run has made in its private in-memory file systems."""
-    found = 0
-    for mount in mounts:
-        inside = f"/proc/{pid}/root{mount}"
-        try:
-            if os.stat(inside).st_dev == os.stat(mount).st_dev:
-                continue  # the host's: its own is not mounted yet
-            counts = os.statvfs(inside)
-        except OSError:
-            continue  # it is beginning, or ending
-        found += counts.f_files - counts.f_ffree
-    return found
 
 
 def _counted(counter: str) -> int:

@@ -210,6 +210,19 @@ async def test_benchmark_that_breaks_on_the_baseline(
     assert b"\x1b[31mdata" in logs[evaluation.checks[-1].log]
 
 
+async def test_who_misses_the_network_is_told_how_to_get_it(
+    executor: LocalExecutor, target: Any, seen: Any
+) -> None:
+    ask = "import urllib.request\nurllib.request.urlopen('http://data.example:8080/')\n"
+    base = target.commit({"bench/run.py": ask})
+    evaluation = await executor.run(target.candidate(FAST, base=base), seen)
+    broken(evaluation, "baseline", "network", 'network = ["NAME:PORT"]')
+    test = "import socket\n\ndef test_it(): socket.create_connection(('127.0.0.1', 9))\n"
+    base = target.commit({"tests/test_net.py": test})
+    evaluation = await executor.run(target.candidate(FAST, base=base), seen)
+    broken(evaluation, "test_it", "loopback of their own")
+
+
 async def test_benchmark_that_breaks_only_when_measured(
     executor: LocalExecutor, target: Any, seen: Any
 ) -> None:

@@ -167,7 +167,37 @@ if {count} > 20:
     assert ran.ok, ran
     outcome = await sandbox.run(python(code.format(count=80), limits=small, tree=tree))
     assert outcome.ending is Ending.TREE, outcome
-    assert outcome.text == "It wrote more than 4 MiB to its tree."
+    assert "more than 4 MiB to its tree" in outcome.text
+
+
+@pytest.mark.parametrize("sandbox", ["none"], indirect=True)
+async def test_a_temporary_folder_on_the_disk_is_limited(
+    sandbox: Sandbox, python: Make, limits: Limits
+) -> None:
+    small = msgspec.structs.replace(limits, tmp_size=parse_size("4MiB"))
+    code = """
+import os, tempfile, time
+for i in range(8):
+    with tempfile.NamedTemporaryFile(delete=False) as file:
+        file.write(os.urandom(1 << 20))
+time.sleep(30)
+"""
+    outcome = await sandbox.run(python(code, limits=small))
+    assert outcome.ending is Ending.TREE, outcome
+
+
+@pytest.mark.parametrize("sandbox", ["watched"], indirect=True)
+async def test_files_in_memory_count_as_memory(sandbox: Sandbox, python: Make) -> None:
+    code = """
+import os, time
+for folder in ("/tmp", "/dev/shm"):
+    for i in range(4):
+        with open(f"{folder}/{i}", "wb") as file:
+            file.write(os.urandom(40 << 20))
+time.sleep(30)
+"""
+    outcome = await sandbox.run(python(code))
+    assert outcome.ending is Ending.MEMORY, outcome
 
 
 @pytest.mark.parametrize("sandbox", ["bwrap", "copied"], indirect=True)
