@@ -34,14 +34,15 @@ def main() -> int:
     """Make the runs, print them, and say how they went."""
     arguments = _arguments()
     if arguments.one:
-        print(json.dumps(asyncio.run(_one())))
+        print(json.dumps(asyncio.run(_one(landlock=arguments.landlock))))
         return 0
     runs = []
     problem = ""
     try:
-        runs.append(_told([sys.executable], "the present user", {}))
+        more = ["--landlock"] if arguments.landlock else []
+        runs.append(_told([sys.executable], "the present user", {}, more))
         if os.geteuid() == 0:
-            runs.append(_as_user(arguments.as_user, arguments.root))
+            runs.append(_as_user(arguments.as_user, arguments.root, more))
         elif arguments.as_user:
             problem = "--as-user needs root: only root can become somebody else."
     except CannotError as error:
@@ -59,6 +60,9 @@ def main() -> int:
 def _arguments() -> Any:
     parser = argparse.ArgumentParser(prog="scripts/escapes", description=__doc__.split("\n\n")[0])
     parser.add_argument("--as-user", metavar="NAME", help="the ordinary user (default: nobody)")
+    parser.add_argument(
+        "--landlock", action="store_true", help="as if no bubblewrap worked here: Landlock alone"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--root", type=Path, default=Path(), help=argparse.SUPPRESS)
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
@@ -68,12 +72,14 @@ def _arguments() -> Any:
 # --- one run, in a process of the user's own ----------------------------------------------------
 
 
-async def _one() -> dict[str, Any]:
+async def _one(*, landlock: bool) -> dict[str, Any]:
     from ouroboros.config import Sandbox as Limits
-    from ouroboros.sandbox import Sandbox
+    from ouroboros.sandbox import Sandbox, bwrap
     from ouroboros.sandbox.escapes import as_json, attempt_escapes
 
-    box = await Sandbox.open(Limits())
+    if landlock:
+        bwrap.candidates = list
+    box = await Sandbox.open(Limits(allow_landlock=landlock))
     try:
         report = await attempt_escapes(
             box, python=sys.executable, home=Path.home(), everything=True
@@ -91,12 +97,14 @@ async def _one() -> dict[str, Any]:
     }
 
 
-def _told(python: Sequence[str], how: str, env: dict[str, str]) -> dict[str, Any]:
-    """Make one run in a process of its own, and read what it found."""
-    argv = [*python, "-I", str(Path(__file__).resolve()), "--one"]
-    if env:
-        # Where that user cannot read this file, it is given on standard input.
-        argv[-2] = "-"
+def _told(
+    python: Sequence[str], how: str, env: dict[str, str], more: Sequence[str]
+) -> dict[str, Any]:
+    """Make one run in a process of its own, and read what it found.
+
+    The program is given on standard input: this file may be out of that user's reach.
+    """
+    argv = [*python, "-I", "-", "--one", *more]
     _note(f"Trying as {how} ...")
     done = subprocess.run(
         argv,
@@ -115,7 +123,7 @@ def _told(python: Sequence[str], how: str, env: dict[str, str]) -> dict[str, Any
 # --- as an ordinary user ------------------------------------------------------------------------
 
 
-def _as_user(name: str | None, root: Path) -> dict[str, Any]:
+def _as_user(name: str | None, root: Path, more: Sequence[str]) -> dict[str, Any]:
     user = _user(name)
     setpriv = shutil.which("setpriv")
     if setpriv is None:
@@ -135,7 +143,7 @@ def _as_user(name: str | None, root: Path) -> dict[str, Any]:
         os.chown(home, user.pw_uid, user.pw_gid)
         env = {"HOME": str(home), "XDG_STATE_HOME": str(home / "state"), "USER": user.pw_name}
         python = _python_for(become, folder, root)
-        return _told([*become, python], f"{user.pw_name} (uid {user.pw_uid})", env)
+        return _told([*become, python], f"{user.pw_name} (uid {user.pw_uid})", env, more)
 
 
 def _user(name: str | None) -> pwd.struct_passwd:

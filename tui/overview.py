@@ -6,7 +6,7 @@ What the proposer says about its own change is framed as such: it is a claim, no
 from ouroboros.model.evaluation import CheckOutcome
 from ouroboros.model.phase import FINAL, Phase
 from ouroboros.model.progress import Progress
-from ouroboros.model.proposal import FileChange
+from ouroboros.model.proposal import FileChange, Severity
 from ouroboros.model.snapshot import Explanation
 from ouroboros.model.state import Candidate
 from ouroboros.model.text import safe_line, safe_text
@@ -169,10 +169,9 @@ def _why(c: Candidate, explanation: Explanation | None) -> tuple[Line, ...]:
         )
     for mark in c.marks:
         at = f" {safe_line(mark.path)}:{mark.line}" if mark.path else ""
+        tone = "info" if mark.severity is Severity.NOTE else "wait"
         lines.append(
-            line(
-                _INDENT, (f"{safe_line(mark.rule, limit=40)}{at}  ", "wait"), safe_line(mark.text)
-            ),
+            line(_INDENT, (f"{safe_line(mark.rule, limit=40)}{at}  ", tone), safe_line(mark.text)),
         )
     return _section("Why", lines)
 

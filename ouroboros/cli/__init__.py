@@ -10,7 +10,7 @@ Where to look:
 - `root.py` lists the commands, `commands/` holds them, one file for each family;
 - `options.py` and `terminal.py` are what every command gets: settings in, text or JSON out;
 - `reach.py` finds the engine of a repository; `guards.py` refuses packages that are not ours;
-- `detect.py` and `template.py` make `ouroboros init`; `checks.py` makes `ouroboros doctor`;
+- `detect.py` and `template.py` make `ouroboros init`; `checks/` makes `ouroboros doctor`;
 - `compose.py` builds the engine and its server out of the rooms.
 
 Exit codes stand on the error classes (`ouroboros/errors.py`); `ouroboros wait` adds its own from

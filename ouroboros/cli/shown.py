@@ -10,7 +10,7 @@ from ouroboros.cli.words import age, diffstat, duration, interval, percent, plur
 from ouroboros.errors import InvalidParamsError
 from ouroboros.model.evaluation import CheckStatus, Evaluation
 from ouroboros.model.phase import Phase
-from ouroboros.model.proposal import FileChange
+from ouroboros.model.proposal import FileChange, Severity
 from ouroboros.model.state import Candidate, confirmed_change
 from ouroboros.model.text import safe_line
 from ouroboros.model.verdict import Comparison, Outcome
@@ -73,7 +73,8 @@ def print_candidate(
         terminal.fields(settings, [("reason", f"{reason.code}: {reason.text}")], out)
     for mark in c.marks:
         where = f" ({mark.path}:{mark.line})" if mark.path else ""
-        row = (f"{mark.severity}: {mark.rule}{where}: {mark.text}", "warn")
+        style = "" if mark.severity is Severity.NOTE else "warn"
+        row = (f"{mark.severity}: {mark.rule}{where}: {mark.text}", style)
         terminal.fields(settings, [("mark", row)], out)
     if c.evaluation is not None:
         _print_checks(settings, c.evaluation, out)

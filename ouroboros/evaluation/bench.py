@@ -27,6 +27,7 @@ from ouroboros.evaluation.records import Modules, decode
 from ouroboros.evaluation.suite import LIMIT_CODES, tail
 from ouroboros.governor.compare import Sequential, rule_for
 from ouroboros.model.evaluation import (
+    CHALLENGE,
     DIFFERENT_OUTPUT,
     CheckOutcome,
     CheckStatus,
@@ -195,8 +196,14 @@ async def measure(job: Job, contestants: Sequence[Contestant], dossier: Dossier)
         neutral = job.plan.config.governor.accept_neutral and answer is Answer.NEUTRAL
         if answer is Answer.IMPROVED or neutral:
             worth.append(contestant)
-    for contestant in worth:
+    for contestant in _decisive(worth):
         await _stage(job, contestant, Stage.CONFIRM, dossier)
+
+
+def _decisive(worth: Sequence[Contestant]) -> Sequence[Contestant]:
+    """Leave out what a confirmation would not change: a challenge's gain needs no benchmark's."""
+    challenges = [c for c in worth if c.name.startswith(CHALLENGE)]
+    return challenges or worth
 
 
 def _regressed(sequential: Sequential, name: str) -> bool:

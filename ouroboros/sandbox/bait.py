@@ -132,7 +132,7 @@ class Bait:
 
     # --- what those inside are told -------------------------------------------------------------
 
-    def task(self, tree: str) -> dict[str, Any]:
+    def task(self) -> dict[str, Any]:
         """Return what the attempts need to know."""
         return {
             "mark": self.mark,
@@ -142,7 +142,6 @@ class Bait:
             "secrets": [str(p) for p in self._planted],
             "folders": [str(p.parent) for p in self._planted],
             "home": str(self._home),
-            "tree": tree,
             "shm": str(self.shm) if self.shm.exists() else "",
             "tcp": self._port("tcp"),
             "udp": self._port("udp"),

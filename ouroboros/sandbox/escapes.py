@@ -27,13 +27,13 @@ from ouroboros.model.evaluation import Containment
 from ouroboros.model.text import safe_text
 from ouroboros.sandbox import excess
 from ouroboros.sandbox.bait import Bait, lay
-from ouroboros.sandbox.command import HARNESS, TREE, Command, Ending
+from ouroboros.sandbox.command import HARNESS, Command, Ending
 from ouroboros.sandbox.escape_catalogue import PROMISES, ROOMS, Group, Promise, fix_for
 from ouroboros.sandbox.excess import BROKEN, ERROR, HELD, Bench, Found
 from ouroboros.sandbox.runner import Sandbox
 
 NOT_APPLICABLE = "n/a"
-_LIMITS = Limits(memory=mebibytes(512), processes=64, timeout=seconds(30))
+_LIMITS = Limits(memory=mebibytes(512), processes=64, timeout=seconds(90))
 _CREDENTIALS = struct.Struct("3i")
 _SETS = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 _FILTERED = "2"
@@ -114,7 +114,11 @@ async def attempt_escapes(
         for each in await _all_of(_inside(bench, wanted), *runs):
             found |= {f.name: f for f in each}
         if everything:
-            for run in _whole_suite(box, found):
+            for run, _ in excess.LONG:
+                if run is excess.kill_all and not _apart(box, found):
+                    text = "not tried: without a process namespace it would reach the host"
+                    found["kill-all"] = Found("kill-all", NOT_APPLICABLE, text)
+                    continue
                 found |= {f.name: f for f in await run(bench)}
         found |= {f.name: f for f in await _aftermath(bait)}
     return Report(rows=tuple(_row(promise, found.get(promise.name), box) for promise in wanted))
@@ -129,18 +133,17 @@ async def _all_of(*runs: Awaitable[list[Found]]) -> list[list[Found]]:
     return [each for each in done if not isinstance(each, BaseException)]
 
 
-def _whole_suite(box: Sandbox, found: dict[str, Found]) -> list[excess.Excess]:
-    """What may be run after the quick attempts: where signals may reach the host, not all."""
+def _apart(box: Sandbox, found: dict[str, Found]) -> bool:
+    """Whether a signal to everybody stays inside."""
     own = found.get("own-namespaces")
-    safe = own is not None and own.status == HELD and box.level.backend == Containment.BWRAP
-    return [run for run, _ in excess.LONG if safe or run is not excess.kill_all]
+    return own is not None and own.status == HELD and box.level.backend == Containment.BWRAP
 
 
 def _row(promise: Promise, found: Found | None, box: Sandbox) -> Row:
     found = found or Found(promise.name, ERROR, "nobody reported on it")
     weaker = promise.bound and box.level.backend == Containment.LANDLOCK
     status, text = found.status, safe_text(found.text, limit=_MOST_TEXT)
-    if weaker and status in (BROKEN, ERROR):
+    if weaker and status == BROKEN:
         status, text = NOT_APPLICABLE, f"Landlock alone does not promise this ({text})"
     return Row(
         name=promise.name,
@@ -157,7 +160,7 @@ def _row(promise: Promise, found: Found | None, box: Sandbox) -> Row:
 
 async def _inside(bench: Bench, wanted: Sequence[Promise]) -> list[Found]:
     names = [p.name for p in wanted if p.group in ROOMS]
-    task = {"rooms": list(ROOMS.values()), "names": names, "bait": bench.bait.task(TREE)}
+    task = {"rooms": list(ROOMS.values()), "names": names, "bait": bench.bait.task()}
     ours, theirs = socket.socketpair()
     with ours, theirs:
         ours.setblocking(False)
@@ -169,7 +172,7 @@ async def _inside(bench: Bench, wanted: Sequence[Promise]) -> list[Found]:
             ),
             python=bench.python,
             limits=_LIMITS,
-            timeout=seconds(25),
+            timeout=seconds(90),
             tree=bench.bait.tree,
             harness=excess.INSIDE,
             stdin=msgspec.json.encode(task),
@@ -182,7 +185,8 @@ async def _inside(bench: Bench, wanted: Sequence[Promise]) -> list[Found]:
             listener.close()
     found = listener.found
     if outcome.ending is Ending.FAULT or not outcome.ok:
-        said = outcome.text or outcome.stderr.decode(errors="replace")[-_MOST_TEXT:]
+        lines = outcome.stderr.decode(errors="replace").strip().splitlines()
+        said = outcome.text or "".join(lines[-1:]) or outcome.ending
         known = {f.name for f in found}
         found += [Found(n, ERROR, f"the run ended early: {said}") for n in names if n not in known]
     return found

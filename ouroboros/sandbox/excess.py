@@ -21,7 +21,7 @@ import msgspec
 from ouroboros.config import Sandbox as Limits
 from ouroboros.config import mebibytes, parse_size, seconds
 from ouroboros.sandbox.bait import Bait, marked
-from ouroboros.sandbox.command import HARNESS, TREE, Command, Ending, Outcome
+from ouroboros.sandbox.command import HARNESS, Command, Ending, Outcome
 from ouroboros.sandbox.runner import Sandbox
 
 INSIDE = Path(__file__).with_name("inside")
@@ -130,8 +130,8 @@ async def processes(bench: Bench) -> list[Found]:
 async def fill(bench: Bench) -> list[Found]:
     """A large file, then a full /tmp and a full /dev/shm."""
     steps = [
-        {"folder": "/tmp", "files": 1, "size": 4 * _MIB, "tidy": True},  # noqa: S108 - inside
-        {"folder": "/tmp", "files": 12, "size": _MIB, "tidy": True},  # noqa: S108 - inside
+        {"folder": "{tmp}", "files": 1, "size": 4 * _MIB, "tidy": True},
+        {"folder": "{tmp}", "files": 12, "size": _MIB, "tidy": True},
         {"folder": "/dev/shm", "files": 12, "size": _MIB, "tidy": True},  # noqa: S108 - inside
     ]
     limits = _small(file_size=parse_size("2MiB"), tmp_size=parse_size("6MiB"))
@@ -146,8 +146,9 @@ async def fill(bench: Bench) -> list[Found]:
 
 async def tree(bench: Bench) -> list[Found]:
     """Eight times what may be written into the tree."""
-    step = {"folder": TREE, "files": 8, "size": 4 * _MIB, "tidy": False}
-    limits = _small(tree_size=parse_size("4MiB"))
+    step = {"folder": "{tree}", "files": 8, "size": 4 * _MIB, "tidy": False}
+    # Under Landlock the two share one figure.
+    limits = _small(tree_size=parse_size("4MiB"), tmp_size=parse_size("4MiB"))
     got = await bench.run("fill", limits, steps=[step], hold=3)
     ended = got.outcome.ending in (Ending.TREE, Ending.MEMORY)
     held = ended or (bool(got.steps) and got.amount() <= 8 * _MIB)
@@ -210,10 +211,12 @@ async def kill_all(bench: Bench) -> list[Found]:
 _ENGINE = """
 import asyncio, sys
 from ouroboros.config import Sandbox as Limits, seconds
-from ouroboros.sandbox import Command, Sandbox
+from ouroboros.sandbox import Command, Sandbox, bwrap
 
-async def main(python, mark):
-    box = await Sandbox.open(Limits())
+async def main(python, mark, backend):
+    if backend == "landlock":
+        bwrap.candidates = list
+    box = await Sandbox.open(Limits(allow_landlock=True))
     code = "import os, time; os.fork(); os.fork() or os.setsid(); time.sleep(600)"
     argv = (python, "-I", "-S", "-c", code, mark)
     command = Command(argv=argv, python=python, limits=Limits(), timeout=seconds(600))
@@ -227,7 +230,8 @@ async def engine_death(bench: Bench) -> list[Found]:
     """An engine is killed while two runs of four processes each are under way."""
     mark = f"{bench.bait.mark}-engine"
     engine = subprocess.Popen(  # noqa: ASYNC220 - returns at once
-        [sys.executable, "-c", _ENGINE, bench.python, mark], stderr=subprocess.DEVNULL
+        [sys.executable, "-c", _ENGINE, bench.python, mark, bench.box.level.backend],
+        stderr=subprocess.DEVNULL,
     )
     try:
         begun = await _until(lambda: len(marked(mark)) > 8)  # noqa: PLR2004 - its own and theirs

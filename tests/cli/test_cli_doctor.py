@@ -11,6 +11,7 @@ import pytest
 from cli_world import Cli, git, script
 
 from ouroboros.cli.checks import containment, state
+from ouroboros.cli.checks import noise as noise_module
 from ouroboros.cli.checks.noise import pairs_needed, smallest_effect, spread
 from ouroboros.paths import Paths
 from ouroboros.sandbox import Sandbox, runner
@@ -229,7 +230,9 @@ def test_without_control_groups_the_unit_lines_are_named(
 def test_no_sandbox_at_all(cli: Cli, configured: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner.bwrap, "candidates", lambda: [("/bin/false", "system")])
     checked = found(cli, "0.1")
-    assert checked["sandbox"]["status"] == checked["noise"]["status"] == "fail"
+    assert checked["sandbox"]["status"] == "fail"
+    for later in ("interpreter", "noise"):
+        assert "not checked" in checked[later]["text"], "said once is enough"
     assert "/bin/false" in checked["sandbox"]["text"]
     assert checked["sandbox"]["fix"]
 
@@ -265,6 +268,18 @@ def test_a_benchmark_that_fails_in_the_sandbox(cli: Cli, configured: Path) -> No
     noise = found(cli, "0.5")["noise"]
     assert noise["status"] == "fail"
     assert "no data here" in noise["text"]
+
+
+def test_a_benchmark_too_slow_for_the_time_says_how_much_it_needs(
+    cli: Cli, configured: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(noise_module, "_GRACE", 0.0)
+    (configured / "benchmarks" / "bench_f.py").write_text("import time; time.sleep(9)\n")
+    git(configured, "commit", "-qam", "slow")
+    noise = found(cli, "1")["noise"]
+    assert noise["status"] == "warn"
+    assert "too few to say anything" in noise["text"]
+    assert "--noise-seconds" in noise["fix"]
 
 
 def test_the_planning_rule() -> None:

@@ -664,6 +664,87 @@ HONEST: dict[str, tuple[str, str]] = {
             return out
         """,
     ),
+    "more-of-its-own-state": (
+        """
+        class Parser:
+            def __init__(self, text):
+                self.text = text
+                self.pos = 0
+
+            def word(self):
+                out = ""
+                while self.pos < len(self.text) and self.text[self.pos] != " ":
+                    out += self.text[self.pos]
+                    self.pos += 1
+                return out
+        """,
+        """
+        class Parser:
+            def __init__(self, text):
+                self.text = text
+                self.pos = 0
+
+            def word(self):
+                start = self.pos
+                end = self.text.find(" ", start)
+                if end < 0:
+                    self.pos = len(self.text)
+                    return self.text[start:]
+                self.pos = end
+                return self.text[start:end]
+        """,
+    ),
+    "counter-instead-of-except": (
+        """
+        def count(words):
+            out = {}
+            for w in words:
+                try:
+                    out[w] += 1
+                except KeyError:
+                    out[w] = 1
+            return out
+        """,
+        """
+        def count(words):
+            out = {}
+            for w in words:
+                out[w] = out.get(w, 0) + 1
+            return out
+        """,
+    ),
+    "names-of-a-comprehension": (
+        """
+        import time
+
+        def spans(times, sets):
+            out = []
+            for t in times:
+                out.append(t + 1)
+            return out, [s for s in sets]
+        """,
+        """
+        import time
+
+        def spans(times, sets):
+            return [time + 1 for time in times], [set for set in sets]
+        """,
+    ),
+    "memoryview": (
+        """
+        def parts(data, n):
+            out = 0
+            while data:
+                out += sum(data[:n])
+                data = data[n:]
+            return out
+        """,
+        """
+        def parts(data, n):
+            view = memoryview(data)
+            return sum(sum(view[i : i + n]) for i in range(0, len(view), n))
+        """,
+    ),
     "intern": (
         """
         def keys(rows):

@@ -166,7 +166,7 @@ async def test_the_control_of_a_baseline_is_made_once(
 async def test_a_baseline_whose_control_hangs_is_an_error(
     executor: LocalExecutor, target: Any, seen: Any
 ) -> None:
-    target.config = target.configured('[tests]\ncommand = ["tests"]\ntimeout = "1s"\n')
+    target.config = target.configured(PYTEST + '[sandbox]\ntimeout = "6s"\n')
     tests = """
         import time
         from shop.prices import total
@@ -189,6 +189,15 @@ async def test_a_failure_stops_no_run(executor: LocalExecutor, target: Any, seen
     assert check(evaluation, "inverted").text.startswith("3 tests")
     evaluation = await executor.run(target.candidate(WRONG), seen)
     assert check(evaluation, "tests").tests_run == 3
+
+
+async def test_with_xdist(executor: LocalExecutor, target: Any, seen: Any) -> None:
+    pytest.importorskip("xdist")
+    target.config = target.configured('[tests]\ncommand = ["-p", "xdist", "-n", "2", "tests"]\n')
+    evaluation = await executor.run(target.candidate(GOOD), seen)
+    fine(evaluation)
+    assert evaluation.proof
+    assert check(evaluation, "inverted").text.startswith("3 tests")
 
 
 async def test_unittest_with_classes_that_skip_themselves(

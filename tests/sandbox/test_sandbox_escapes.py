@@ -37,7 +37,7 @@ async def test_every_promise_holds(sandbox: Sandbox) -> None:
     assert [row.name for row in report.rows] == [promise.name for promise in PROMISES]
 
 
-@pytest.mark.parametrize("sandbox", ["watched", "copied"], indirect=True)
+@pytest.mark.parametrize("sandbox", ["watched", "copied", "landlock"], indirect=True)
 async def test_every_promise_holds_on_lesser_machines(sandbox: Sandbox) -> None:
     report = await attempts(sandbox, Path.home(), everything=True)
     assert wrong(report) == {}
@@ -88,6 +88,7 @@ HOLES: dict[str, tuple[Change, set[str]]] = {
 }
 
 
+@pytest.mark.parametrize("sandbox", ["bwrap"], indirect=True)
 @pytest.mark.parametrize("hole", HOLES)
 async def test_a_hole_is_found(
     sandbox: Sandbox, hole: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -103,6 +104,7 @@ async def test_a_hole_is_found(
     assert all(row.fix for row in report.wrong)
 
 
+@pytest.mark.parametrize("sandbox", ["bwrap"], indirect=True)
 async def test_an_inherited_environment_is_found(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -129,6 +131,7 @@ async def test_limits_that_nobody_enforces_are_found(
     assert {"memory", "file-size", "raise-limits"} <= set(wrong(report))
 
 
+@pytest.mark.parametrize("sandbox", ["bwrap"], indirect=True)
 async def test_a_lost_answer_is_never_read_as_a_good_one(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -141,6 +144,7 @@ async def test_a_lost_answer_is_never_read_as_a_good_one(
     assert not report.ok
 
 
+@pytest.mark.parametrize("sandbox", ["bwrap"], indirect=True)
 async def test_an_interpreter_that_does_not_start_is_an_error(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:
@@ -156,6 +160,7 @@ async def test_nothing_is_attempted_where_nothing_contains(
         await attempts(sandbox, tmp_path)
 
 
+@pytest.mark.parametrize("sandbox", ["bwrap"], indirect=True)
 async def test_the_bait_is_taken_away(sandbox: Sandbox, tmp_path: Path) -> None:
     def there() -> set[str]:
         folders = (Path(TEMPORARY), Path("/dev/shm"))

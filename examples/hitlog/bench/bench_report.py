@@ -35,8 +35,7 @@ def target(rng: random.Random) -> str:
     return f"/{section}/{rng.randrange(140)}/index.html"
 
 
-def log(hits: int) -> list[str]:
-    rng = random.Random(7)
+def log(hits: int, rng: random.Random) -> list[str]:
     lines = []
     clock = START
     for _ in range(hits):
@@ -53,8 +52,16 @@ def log(hits: int) -> list[str]:
     return lines
 
 
+def case(rng: random.Random) -> tuple[list[str]]:
+    """Return the arguments of one call of `analyse`: the challenge's generator."""
+    lines = log(rng.randrange(1200, 2000), rng)
+    for _ in range(rng.randrange(4)):
+        lines.insert(rng.randrange(len(lines)), rng.choice(("", "not a hit", lines[0][:40])))
+    return (lines,)
+
+
 def main() -> None:
-    text = render(analyse(log(HITS)))
+    text = render(analyse(log(HITS, random.Random(7))))
     sys.stdout.write(f"report of {len(text)} characters, crc {zlib.crc32(text.encode()):08x}\n")
 
 

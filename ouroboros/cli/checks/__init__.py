@@ -53,6 +53,10 @@ def _run(name: str, check: Checker, patient: Patient) -> Check:
 
 def _known_by_now(name: str, patient: Patient, check: Check) -> Patient:
     """Let the later checks know what the earlier ones found."""
+    if name == "sandbox":
+        # Without rows it never came to an attempt.
+        started = check.status != FAIL or bool(check.rows)
+        return msgspec.structs.replace(patient, sandboxed=started)
     if check.status == FAIL:
         return patient
     if name == "repository":

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import msgspec
 
-from ouroboros.cli.checks.patient import FAIL, OK, WARN, Patient
+from ouroboros.cli.checks.patient import FAIL, OK, WARN, Patient, skipped
 from ouroboros.cli.results import Check, Finding
 from ouroboros.cli.words import duration, plural
 from ouroboros.config import Benchmark, Config, Governor, seconds
@@ -33,6 +33,7 @@ from ouroboros.sandbox import Command, Ending, Outcome, Sandbox
 
 _LEAST_PAIRS = 3
 _MOST_PAIRS = 20
+_DECENT = 8
 _FIXED, _SLOPE = 10, 8
 _BUSY = 0.5
 _BUILT_IN = "built-in workload"
@@ -57,6 +58,8 @@ def noise(patient: Patient) -> Check:
     """Measure for a few seconds how much the benchmarks scatter, and what that allows."""
     if patient.noise_seconds <= 0:
         return Check(name="noise", status=OK, text="not measured (--noise-seconds 0)")
+    if not patient.sandboxed:
+        return skipped("noise")
     measured = asyncio.run(_measure(patient))
     governor = (patient.config or Config()).governor
     found = [_told(each, patient, governor) for each in measured]
@@ -64,14 +67,17 @@ def noise(patient: Patient) -> Check:
     rows = tuple(row for _, _, rows in found for row in rows)
     status = max((s for s, _, _ in found), key=(OK, WARN, FAIL).index)
     text = ". ".join(text for _, text, _ in found)
-    fix = _fix(status, hints) if status != OK else ""
+    fix = _fix(status, measured, hints) if status != OK else ""
     told = f"{text}. {' '.join(hints)}" if hints and status == OK else text
     return Check(name="noise", status=status, text=told.strip(), fix=fix, rows=rows)
 
 
-def _fix(status: str, hints: list[str]) -> str:
+def _fix(status: str, measured: list[Noise], hints: list[str]) -> str:
     if status == FAIL:
         return "Repair the benchmark: it must end with exit code 0 in the sandbox."
+    if any(len(each.cpu) < _LEAST_PAIRS for each in measured):
+        enough = math.ceil(sum(2 * _DECENT * each.cost_ns for each in measured) / 1e9)
+        return f"Measure longer: 'ouroboros doctor --noise-seconds {enough}'."
     advice = (
         "Let the benchmark do more work in one run, quiet the machine, or allow more: "
         "[governor] max_pairs, max_degradation; 'doctor --noise-seconds 60' measures longer."
@@ -167,7 +173,7 @@ async def _pairs(name: str, run: Run, budget: float) -> Noise:
                     cpu.append(_ratio(first.sample, second.sample, "cpu_ns"))
                     wall.append(_ratio(first.sample, second.sample, "wall_ns"))
     except TimeoutError:
-        problem = "" if cost else f"one run takes longer than {budget + _GRACE:.0f} s"
+        cost = cost or round(1e9 * (budget + _GRACE))  # more than that; how much, nobody knows
     return Noise(name=name, cpu=tuple(cpu), wall=tuple(wall), cost_ns=cost, problem=problem)
 
 
@@ -210,8 +216,8 @@ def _told(
         return FAIL, f"{name}: {measured.problem}", ()
     if len(measured.cpu) < _LEAST_PAIRS:
         text = (
-            f"{name}: one run takes {duration(measured.cost_ns)}, so that there was time for only "
-            f"{plural(len(measured.cpu), 'pair')}, too few to say anything"
+            f"{name}: one run takes {duration(measured.cost_ns)} or more, so that there was time "
+            f"for only {plural(len(measured.cpu), 'pair')}, too few to say anything"
         )
         return WARN, text, ()
     benchmark = patient.config.benchmarks.get(name) if patient.config else None

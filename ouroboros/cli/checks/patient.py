@@ -15,13 +15,15 @@ OK, WARN, FAIL = "ok", "warn", "fail"
 class Patient(msgspec.Struct, frozen=True, kw_only=True):
     """What the checks are about. `paths` None: there is no repository; `config`: it is unusable.
 
-    `noise_seconds` is how long benchmarks may be run to see how much they scatter.
+    `noise_seconds` is how long benchmarks may be run to see how much they scatter; `sandboxed`
+    False: no sandbox can be started, so that nothing can be run.
     """
 
     settings: Settings
     noise_seconds: float
     paths: Paths | None = None
     config: Config | None = None
+    sandboxed: bool = True
 
 
 Checker = Callable[[Patient], Check]

@@ -62,7 +62,7 @@ def committed(patient: Patient) -> Check:
 
 def interpreter(patient: Patient) -> Check:
     """Run the target's interpreter inside the sandbox and ask for its version and framework."""
-    if patient.paths is None or patient.config is None:
+    if patient.paths is None or patient.config is None or not patient.sandboxed:
         return skipped("interpreter")
     from ouroboros.executors.local import find_python
 

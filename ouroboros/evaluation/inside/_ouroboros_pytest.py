@@ -4,6 +4,8 @@ The evaluator compares these records with the exit code and with the baseline's.
 is never parsed: anything can print "10 passed".
 """
 
+# ruff: noqa: PTH118 - runs in the target's interpreter: quick to start
+
 import os
 from typing import Any
 
@@ -12,6 +14,8 @@ import pytest
 
 _SHOWN = 20
 """So many failures keep their traceback: where all fail, the rest would cost time and output."""
+
+_MODULES = "ouroboros_modules"
 
 _tell = channel.private()
 
@@ -23,9 +27,19 @@ if os.environ.get("OUROBOROS_COVERAGE"):  # before anything of the target is imp
 
 
 def pytest_configure(config: Any) -> None:
-    """Join, except in the workers of pytest-xdist, whose reports the controller gets."""
-    if not hasattr(config, "workerinput"):
+    """Join; the workers of pytest-xdist report to its controller, which is the test run to us."""
+    if hasattr(config, "workerinput"):
+        config.pluginmanager.register(Worker(), "ouroboros-worker")
+    else:
         config.pluginmanager.register(Recorder(), "ouroboros-recorder")
+
+
+class Worker:
+    """In a worker of pytest-xdist: hands over what it loaded."""
+
+    def pytest_sessionfinish(self, session: Any) -> None:
+        """The worker's end."""
+        session.config.workeroutput[_MODULES] = channel.modules()
 
 
 class Recorder:
@@ -37,6 +51,7 @@ class Recorder:
         self.phases: Any = {}
         self.failures = 0
         self.style: Any = None
+        self.collected = False
 
     def pytest_sessionstart(self, session: Any) -> None:
         """Keep the session, for its final exit status."""
@@ -49,11 +64,29 @@ class Recorder:
 
     def pytest_collection_finish(self, session: Any) -> None:
         """Tell which tests there are, before any runs."""
-        found = {channel.relative(_file(item)) for item in session.items}
-        config = session.config
+        self._collected([i.nodeid for i in session.items], {_file(i) for i in session.items})
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: Any) -> None:
+        """All workers of pytest-xdist collect the same tests, or it gives up."""
+        if not self.collected:
+            root = str(self.session.config.rootdir)
+            self._collected(list(ids), {os.path.join(root, i.split("::")[0]) for i in ids})
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """A worker of pytest-xdist is done."""
+        loaded = getattr(node, "workeroutput", {}).get(_MODULES)
+        if loaded:
+            _tell(loaded)
+
+    def _collected(self, ids: Any, files: Any) -> None:
+        self.collected = True
+        config = self.session.config
         ini = getattr(config, "inipath", None) or getattr(config, "inifile", None)
-        record = {"ids": [item.nodeid for item in session.items], "files": sorted(found - {""})}
-        _tell(dict(record, kind="collected", config=channel.relative(ini)))
+        found = sorted({channel.relative(file) for file in files} - {""})
+        record = {"ids": ids, "files": found, "config": channel.relative(ini)}
+        _tell(dict(record, kind="collected"))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: Any) -> None:

@@ -100,6 +100,8 @@ def _findings(
         yield from paths.protected(change, config)
     yield from paths.collisions(files, tracked)
     yield from paths.shadows(files, tracked, config)
+    yield from paths.twins(files, tracked)
+    yield from paths.repositories(files, tracked)
     yield from text.characters([*lines, *outside])
     yield from persuasion.persuasion([*lines, *outside])
     yield from caches.caches(lines)
@@ -124,7 +126,7 @@ def _one(
 ) -> Iterator[Finding]:
     is_python = source.after is not None and languages.is_python(source.path, source.after)
     if not source.whole or (is_python and not readable):
-        yield Finding("not-understood", source.path, detail="too large to be read")
+        yield Finding("not-understood", source.path, detail="too large, or no plain file")
     elif is_python:
         yield from _guarded(source.path, lambda: python.changed(source, own, config.screen))
 

@@ -13,12 +13,16 @@ from ouroboros.evaluation.screen.syntax import Module, Node
 
 
 class Feature(NamedTuple):
-    """Something that a file does: by which rule it is one, what it is, where."""
+    """Something that a file does: by which rule it is one, what it is, where.
+
+    With `once` it is enough that the file did it before, however often.
+    """
 
     rule: str
     key: str
     scope: str
     line: int
+    once: bool = False
 
 
 def at(rule: str, key: str, item: Node) -> Feature:
@@ -37,8 +41,9 @@ def grown(
     for feature in after:
         groups.setdefault(feature[:3], []).append(feature)
     for key, features in groups.items():
-        more = len(features) - left.get(key, 0)
-        if more > 0:
+        known = left.get(key, 0)
+        more = len(features) - known
+        if more > 0 and not (known and features[0].once):
             features.sort(key=lambda f: (f.line not in new, -f.line))
             for feature in sorted(features[:more], key=lambda f: f.line):
                 shown = line_of(module, feature.line)

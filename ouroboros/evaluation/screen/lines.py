@@ -33,11 +33,8 @@ def added(diff: str) -> Iterator[Line]:
 def outside(diff: str) -> Iterator[Line]:
     """Yield what a diff says beside its changes: git passes over it, a reader may not."""
     for line, inside in _read(diff):
-        if not inside and not line.text.startswith(_HEADERS):
+        if not inside and not _HUNK.match(line.text):
             yield line._replace(path="")
-
-
-_HEADERS = ("diff --git ", "index ", "--- ", "+++ ", "@@ ", "new file mode ", "deleted file mode ")
 
 
 def _read(diff: str) -> Iterator[tuple[Line, bool]]:

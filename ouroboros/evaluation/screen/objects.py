@@ -35,6 +35,8 @@ def objects(module: Module, known: frozenset[str]) -> Iterator[Feature]:
         match item.node:
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef() | ast.Name():
                 yield from _defined(module, item)
+                if isinstance(item.node, ast.AsyncFunctionDef) and _stood(item, known):
+                    yield at("lazy-result", f"{item.node.name} becomes a coroutine", item)
             case ast.Attribute(ctx=ast.Store() | ast.Del()):
                 yield from _foreign_attribute(module, item, item.node, attributes)
             case ast.Subscript(ctx=ast.Store() | ast.Del()):
@@ -195,7 +197,8 @@ def _foreign_attribute(
         kind = module.resolve(name, item.place)[0] if name else Kind.LOCAL
         if kind is Kind.LOCAL:
             # No scope in the key: what the file did to such objects before, it may go on doing.
-            yield Feature("patches-foreign", f".{node.attr} of another object", "", item.line)
+            key = f".{node.attr} of another object"
+            yield Feature("patches-foreign", key, "", item.line, once=True)
 
 
 def _foreign_call(module: Module, item: Node, node: ast.Call) -> Iterator[Feature]:
@@ -240,6 +243,12 @@ def _generators(module: Module) -> frozenset[str]:
         for function in item.place.functions[-1:]
         if isinstance(function, ast.FunctionDef)
     )
+
+
+def _stood(item: Node, known: frozenset[str]) -> bool:
+    """Whether the function that a node defines stood in the file before."""
+    name = getattr(item.node, "name", "")
+    return (f"{item.place.scope}.{name}" if item.place.scope else name) in known
 
 
 def _of_known(item: Node, known: frozenset[str]) -> bool:

@@ -210,6 +210,40 @@ def shadows(
             yield Finding("new-module", change.path, detail=new[-1])
 
 
+def twins(files: Sequence[FileChange], tracked: Iterable[str]) -> Iterator[Finding]:
+    """Find a new package beside a module of its name: Python then imports the package, silently."""
+    there = {*tracked, *(f.path for f in files)}
+    there -= {f.path for f in files if f.status is FileStatus.DELETED}
+    folders = {path.rpartition("/")[0] for path in there if path.endswith(_SUFFIXES_OF_MODULES)}
+    for change in files:
+        if change.status is FileStatus.MODIFIED or change.path not in there:
+            continue
+        stem, _, suffix = change.path.rpartition(".")
+        folder, _, name = stem.rpartition("/")
+        if suffix == "py" and name == "__init__" and f"{folder}.py" in there:
+            yield Finding("shadows-module", change.path, detail=f"{folder}.py")
+        elif suffix == "py" and stem in folders:
+            yield Finding("shadows-module", change.path, detail=f"{stem}/")
+
+
+def repositories(files: Sequence[FileChange], tracked: Iterable[str]) -> Iterator[Finding]:
+    """Find a planted git repository without `.git`: whoever runs git there obeys its settings."""
+    there = {path.casefold() for path in (*tracked, *(f.path for f in files))}
+    heads = (path.removesuffix("head") for path in there if path.rpartition("/")[2] == "head")
+    folders = tuple(f for f in heads if f"{f}config" in there or _below(there, f"{f}refs/"))
+    parts = tuple(f"{folder}{part}" for folder in folders for part in _GIT_PARTS)
+    for change in files:
+        if change.status is not FileStatus.DELETED and change.path.casefold().startswith(parts):
+            yield Finding("path-trick", change.path, detail="part of a bare git repository")
+
+
+_GIT_PARTS = ("head", "config", "objects/", "refs/", "hooks/", "commondir", "packed-refs")
+
+
+def _below(paths: Iterable[str], folder: str) -> bool:
+    return any(path.startswith(folder) for path in paths)
+
+
 def data(change: FileChange, content: bytes, config: Config) -> Iterator[Finding]:
     """Find files that are no source text: a smaller one makes every benchmark on it faster."""
     if not is_source(change.path, content) and not matches(change.path, config.target.paths):

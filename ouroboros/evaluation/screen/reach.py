@@ -47,8 +47,8 @@ def reach(module: Module, own: frozenset[str], allowed: frozenset[str]) -> Itera
                 yield from _bytes(item, value)
             case ast.Compare():
                 yield from _dates(module, item)
-            case ast.Call(func=ast.Name(id="type"), args=[_, _, _, *_]):
-                yield at("value-subclass", "a class made by type()", item)
+            case ast.Call():
+                yield from _call(module, item, item.node)
             case _:
                 pass
 
@@ -107,6 +107,15 @@ def _bad_names(module: Module, allowed: frozenset[str]) -> dict[str, bool]:
     return found
 
 
+def _call(module: Module, item: Node, node: ast.Call) -> Iterator[Feature]:
+    if isinstance(node.func, ast.Name) and node.func.id == "type" and len(node.args) > 1:
+        yield at("value-subclass", "a class made by type()", item)
+    dotted = module.dotted(node.func, item.place)
+    written = all(isinstance(argument, ast.Constant) for argument in node.args[:1])
+    if dotted in {"operator.attrgetter", "operator.methodcaller"} and not written:
+        yield at("new-reach", f"{dotted} with a computed name", item)
+
+
 def _imports(
     item: Node, own: frozenset[str], allowed: frozenset[str], used: dict[str, bool]
 ) -> Iterator[Feature]:
@@ -153,6 +162,8 @@ def _name(module: Module, item: Node, node: ast.Name, allowed: frozenset[str]) -
     if kind is Kind.FREE:
         if node.id in tables.BUILTINS:
             yield at("new-reach", node.id, item)
+        elif node.id == "type" and isinstance(item.parent, ast.Assign):
+            yield at("value-subclass", "type under another name", item)
         elif node.id in tables.BY_NAME and not _plain_name(item):
             yield at("new-reach", f"{node.id} with a computed or special name", item)
     elif kind is Kind.IMPORT:

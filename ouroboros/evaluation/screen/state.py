@@ -21,6 +21,8 @@ from ouroboros.evaluation.screen.syntax import (
 
 TABLE = 256
 """Constants in one literal beyond which it is a table of answers rather than of names."""
+TABLE_TEXT = 4000
+"""Characters of text in one literal, likewise."""
 _MAKING = frozenset({"__init__", "__new__", "__post_init__", "__setstate__", "__init_subclass__"})
 
 
@@ -43,7 +45,7 @@ def state(module: Module, known: frozenset[str]) -> Iterator[Feature]:
                 yield from _write(module, item, item.node, known, escaping)
             case ast.Call():
                 yield from _cache(module, item, item.node)
-                yield from _handed_on(module, item, item.node, changing)
+                yield from _handed_on(module, item, item.node, known, changing)
             case ast.AugAssign(target=ast.Name(id=name)) if not item.place.at_import:
                 if _outlives(module, name, item, escaping):
                     yield at("adds-state", f"{name} outlives the call", item)
@@ -79,7 +81,8 @@ def _write(
         return
     kind, dotted = module.origin(root.id, item.place)
     if kind is Kind.MODULE:
-        yield at("adds-state", f"{dotted} is changed by a function", item)
+        key = f"{dotted} is changed by a function"
+        yield at("adds-state", key, item)._replace(once=True)
     elif root.id in {"cls", "klass", "mcs"}:
         yield at("adds-state", "an attribute of the class", item)
     elif root.id == "self":
@@ -114,11 +117,18 @@ def _changing(module: Module) -> dict[str, set[int]]:
 
 
 def _handed_on(
-    module: Module, item: Node, node: ast.Call, changing: dict[str, set[int]]
+    module: Module,
+    item: Node,
+    node: ast.Call,
+    known: frozenset[str],
+    changing: dict[str, set[int]],
 ) -> Iterator[Feature]:
     """Find `heappush(_SEEN, x)` and `put(_SEEN, x)`: a call that changes what outlives it."""
     func = node.func
     name = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
+    if name in {"setattr", "__setattr__", "delattr"} and node.args:
+        yield from _set_by_name(module, item, node.args[0], known)
+        return
     builtin = isinstance(func, ast.Attribute) and (
         getattr(func.value, "id", "") in tables.BUILTIN_TYPES | {"list", "set"}
     )
@@ -148,7 +158,8 @@ def _instance(
     # No scope in the key: which method writes what the class wrote before is no finding.
     key = f"{owner}.{attribute} is changed after the instance was made"
     if shared or owner in known:
-        yield Feature("adds-state", key, owner if not shared else item.place.scope, item.line)
+        scope = item.place.scope if shared else owner
+        yield Feature("adds-state", key, scope, item.line, once=True)
 
 
 def _makers(module: Module, owner: str) -> set[ast.AST]:
@@ -203,6 +214,17 @@ def _enclosing(module: Module, name: str, item: Node, escaping: frozenset[int]) 
             inner = inner_first[: inner_first.index(function)]
             return any(id(f) in escaping for f in inner)
     return False
+
+
+def _set_by_name(
+    module: Module, item: Node, first: ast.expr, known: frozenset[str]
+) -> Iterator[Feature]:
+    """Find `setattr(self, ...)` in a method of a class of before, other than where it is made."""
+    owner = item.place.owner
+    is_own = getattr(first, "id", "") == "self" and owner in known and item.place.functions
+    if is_own and item.place.functions[0] not in _makers(module, owner):
+        key = f"{owner} gets an attribute after the instance was made"
+        yield Feature("adds-state", key, owner, item.line, once=True)
 
 
 def _cache(module: Module, item: Node, node: ast.Call) -> Iterator[Feature]:
@@ -267,6 +289,8 @@ def _at_import(module: Module, item: Node) -> Iterator[Feature]:
         case ast.Dict() | ast.List() | ast.Set() | ast.BinOp() | ast.Call() if _kept(module, item):
             what = "class" if item.place.owner else "module"
             yield at("adds-state", f"an empty container of the {what}", item)
+        case ast.Call(func=ast.Name(id=name)) if name in _ITERATORS and _named(item):
+            yield at("adds-state", f"an iterator made by {name}", item)
         case ast.Call():
             if not _is_decorator(item) and not _harmless(module, item, node):
                 yield at("import-work", "a call", item)
@@ -282,6 +306,13 @@ def _at_import(module: Module, item: Node) -> Iterator[Feature]:
             yield at("import-work", "a large value", item)
         case _:
             pass
+
+
+_ITERATORS = frozenset({"zip", "enumerate", "reversed", "map", "filter"})
+
+
+def _named(item: Node) -> bool:
+    return isinstance(item.parent, ast.Assign | ast.AnnAssign | ast.NamedExpr)
 
 
 def _kept(module: Module, item: Node) -> bool:
@@ -331,11 +362,14 @@ def _large(node: ast.BinOp) -> bool:
     return isinstance(value, int) and value > limit and not isinstance(node.left, ast.Constant)
 
 
+_LITERALS = (ast.Dict, ast.List, ast.Set, ast.Tuple)
+
+
 def _table(item: Node) -> Iterator[Feature]:
-    match item.node:
-        case ast.Dict(values=elements) | ast.List(elts=elements) if len(elements) > TABLE:
-            yield at("adds-table", f"more than {TABLE} entries", item)
-        case ast.Set(elts=elements) | ast.Tuple(elts=elements) if len(elements) > TABLE:
-            yield at("adds-table", f"more than {TABLE} entries", item)
-        case _:
-            pass
+    """Find a literal that holds more, nested or not, than names and numbers to work by."""
+    if not isinstance(item.node, _LITERALS) or isinstance(item.parent, _LITERALS):
+        return
+    constants = [n.value for n in ast.walk(item.node) if isinstance(n, ast.Constant)]
+    text = sum(len(value) for value in constants if isinstance(value, str | bytes))
+    if len(constants) > TABLE or text > TABLE_TEXT:
+        yield at("adds-table", f"{len(constants)} constants, {text} characters", item)

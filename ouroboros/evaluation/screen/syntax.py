@@ -21,6 +21,7 @@ _SINGLE_BYTE = re.compile(
 )
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 
@@ -33,11 +34,17 @@ class Broken(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a node stands: scope by name, functions and class around it (the innermost last)."""
+    """Where a node stands: scope by name, functions and class around it (the innermost last).
+
+    `in_body` means directly in the class's body, `loops` are the names that comprehensions around
+    it bind: neither can be seen by what stands beside them.
+    """
 
     scope: str = ""
     functions: tuple[Function, ...] = ()
     owner: str = ""
+    in_body: bool = False
+    loops: frozenset[str] = frozenset()
 
     @property
     def at_import(self) -> bool:
@@ -102,14 +109,20 @@ class Module:
 
     def resolve(self, name: str, place: Place) -> tuple[Kind, str]:
         """Return what a name stands for, and the dotted name of an import."""
+        if name in place.loops:
+            return Kind.LOCAL, ""
+        if place.in_body:
+            body = self.classes[place.owner]
+            if name in body.imports:
+                return Kind.IMPORT, body.imports[name]
+            if name in body.bound:
+                return Kind.LOCAL, ""
         for function in reversed(place.functions):
             scope = self.scopes[id(function)]
             if name in scope.imports:
                 return Kind.IMPORT, scope.imports[name]
             if name in scope.bound and name not in scope.outer:
                 return Kind.LOCAL, ""
-        if not place.functions and place.owner and name in self.classes[place.owner].bound:
-            return Kind.LOCAL, ""
         if name in self.top.imports:
             return Kind.IMPORT, self.top.imports[name]
         return (Kind.MODULE if name in self.top.bound else Kind.FREE), ""
@@ -234,8 +247,24 @@ def _children(item: Node, module: Module) -> Iterator[tuple[ast.AST, Place]]:
         inner = _inside_class(node, place, module)
         for child in ast.iter_child_nodes(node):
             yield child, inner if isinstance(child, ast.stmt) else place
+    elif isinstance(node, COMPREHENSIONS):
+        yield from _inside_comprehension(node, place)
     else:
         yield from ((child, place) for child in ast.iter_child_nodes(node))
+
+
+def _inside_comprehension(
+    node: ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp, place: Place
+) -> Iterator[tuple[ast.AST, Place]]:
+    targets = (n for g in node.generators for n in ast.walk(g.target) if isinstance(n, ast.Name))
+    names = frozenset(n.id for n in targets if isinstance(n.ctx, ast.Store))
+    inner = place._replace(loops=place.loops | names)
+    for index, generator in enumerate(node.generators):
+        yield generator.iter, place if index == 0 else inner
+        yield generator.target, inner
+        yield from ((condition, inner) for condition in generator.ifs)
+    parts = (node.key, node.value) if isinstance(node, ast.DictComp) else (node.elt,)
+    yield from ((part, inner) for part in parts)
 
 
 def _outside(node: Function) -> Iterator[ast.AST]:
@@ -263,7 +292,7 @@ def _inside_function(node: Function, place: Place, module: Module) -> Place:
         module.definitions[scope] = node
     if isinstance(node, ast.Lambda) and not place.functions:
         scope = place.scope
-    return Place(scope, (*place.functions, node), place.owner)
+    return Place(scope, (*place.functions, node), place.owner, loops=place.loops)
 
 
 def _inside_class(node: ast.ClassDef, place: Place, module: Module) -> Place:
@@ -271,7 +300,8 @@ def _inside_class(node: ast.ClassDef, place: Place, module: Module) -> Place:
     module.classes.setdefault(name, Scope())
     module.definitions[name] = node
     # A class in a function is defined each time anew: what its body does is the function's work.
-    return Place(name if place.at_import else place.scope, place.functions, name)
+    scope = name if place.at_import else place.scope
+    return Place(scope, place.functions, name, in_body=True, loops=place.loops)
 
 
 def _join(scope: str, name: str) -> str:
@@ -284,7 +314,8 @@ def _bind(item: Node, module: Module) -> None:
     scope = _scope_of(item.place, module)
     match node:
         case ast.Name(ctx=ast.Store() | ast.Del()):
-            scope.bound.add(node.id)
+            if node.id not in item.place.loops:
+                scope.bound.add(node.id)
         case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
             scope.bound.add(node.name)
         case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)):
@@ -315,9 +346,9 @@ def _bind_imports(node: ast.Import | ast.ImportFrom, scope: Scope) -> None:
 
 
 def _scope_of(place: Place, module: Module) -> Scope:
-    if place.functions:
-        return module.scopes[id(place.functions[-1])]
-    return module.classes[place.owner] if place.owner else module.top
+    if place.in_body:
+        return module.classes[place.owner]
+    return module.scopes[id(place.functions[-1])] if place.functions else module.top
 
 
 def _settle(module: Module) -> None:

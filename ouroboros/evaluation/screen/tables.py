@@ -14,10 +14,10 @@ def words(text: str) -> frozenset[str]:
 
 PURE_MODULES = words(
     """
-    __future__ abc array base64 binascii bisect calendar cmath collections colorsys contextlib
-    copy csv dataclasses decimal difflib enum fractions functools graphlib hashlib heapq html
+    __future__ abc array bisect calendar cmath collections colorsys contextlib
+    copy csv dataclasses decimal difflib enum fractions functools graphlib heapq html
     itertools json keyword math numbers operator random re statistics string stringprep struct
-    textwrap typing typing_extensions unicodedata zlib
+    textwrap typing typing_extensions unicodedata
     """
 )
 """Modules whose import is no finding."""
@@ -111,7 +111,7 @@ BUILTINS = words(
     SystemExit KeyboardInterrupt GeneratorExit
     open eval exec compile __import__ globals vars locals input print breakpoint exit quit dir
     __builtins__ __loader__ __spec__ __file__ __path__ __cached__ __debug__ __build_class__
-    memoryview copyright
+    copyright
     """
 )
 """Built-in names whose every use is a finding."""

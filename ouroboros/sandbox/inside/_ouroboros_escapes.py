@@ -21,8 +21,10 @@ import signal
 import sys
 from typing import Any
 
-PATIENCE = 5.0
+PATIENCE = 20.0
 """Seconds for one attempt."""
+
+_MOST_FDS = 1024
 
 
 class Out(Exception):  # noqa: N818 - not an error of this program but its finding
@@ -82,20 +84,30 @@ def _child(attempt: Any, bait: Any, fd: int) -> None:
         os._exit(0)
 
 
-def _is_open(fd: int) -> bool:
+def is_open(fd: int) -> bool:
+    """Whether we have this descriptor."""
     try:
         os.fstat(fd)
     except OSError:
-        return False  # the one by which the list was read
+        return False
     return True
+
+
+def processes() -> Any:
+    """Return the numbers of all processes that can be seen, as text."""
+    try:
+        return [name for name in os.listdir("/proc") if name.isdigit()]
+    except OSError:
+        return []  # not even the list can be read
 
 
 def main() -> None:
     """Make the attempts that were asked for, in that order."""
     channel = int(os.environ["OUROBOROS_RESULT_FD"])
-    held = [fd for fd in map(int, os.listdir("/proc/self/fd")) if _is_open(fd)]
+    held = [fd for fd in range(_MOST_FDS) if is_open(fd)]
     task = json.load(sys.stdin)
     task["bait"]["fds"] = held
+    task["bait"]["tree"] = os.environ["OUROBOROS_TREE"]
     attempts = _attempts(task["rooms"])
     os.write(channel, b"\n")
     os.read(channel, 1)

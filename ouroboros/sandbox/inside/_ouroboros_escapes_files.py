@@ -8,6 +8,8 @@ from typing import Any
 from _ouroboros_escapes import (  # type: ignore[import-not-found] # beside this file, inside
     NotApplicable,
     Out,
+    is_open,
+    processes,
     refused,
 )
 
@@ -15,6 +17,19 @@ _DEVICES = {
     *("null", "zero", "full", "random", "urandom", "tty", "console", "ptmx", "pts", "shm"),
     *("fd", "stdin", "stdout", "stderr", "core", "mqueue"),
 }
+_USUAL_DEVICES = (
+    "mem",
+    "kmem",
+    "kmsg",
+    "port",
+    "sda",
+    "vda",
+    "nvme0",
+    "loop0",
+    "kvm",
+    "fuse",
+    "tun",
+)
 _PRIVATE = (
     *(".ssh", ".gnupg", ".aws", ".netrc", ".docker", ".kube", ".config", ".gitconfig", ".npmrc"),
     *(".bashrc", ".profile", ".bash_history", ".python_history", ".cache", ".pypirc"),
@@ -71,7 +86,7 @@ def planted(bait: Any) -> str:
 def roots(bait: Any) -> str:
     """Reach the planted secrets through the root, folder or descriptors of other processes."""
     tried = 0
-    for pid in [p for p in os.listdir("/proc") if p.isdigit()]:
+    for pid in processes():
         for link in ("root", "cwd"):
             for path in bait["secrets"]:
                 tried += 1
@@ -82,9 +97,9 @@ def roots(bait: Any) -> str:
 
 def descriptors(_: Any) -> str:
     """Open what other processes have open: pipes of the engine, of bubblewrap, of the launcher."""
-    mine = {os.readlink(f"/proc/self/fd/{fd}") for fd in range(4) if _is_open(fd)}
+    mine = {_leads(f"/proc/self/fd/{fd}") for fd in range(4) if is_open(fd)}
     family = {str(os.getpid()), str(os.getppid())}
-    for pid in [p for p in os.listdir("/proc") if p.isdigit() and p not in family]:
+    for pid in [p for p in processes() if p not in family]:
         try:
             numbers = os.listdir(f"/proc/{pid}/fd")
         except OSError:
@@ -102,12 +117,11 @@ def descriptors(_: Any) -> str:
     return "no other process has anything to open"
 
 
-def _is_open(fd: int) -> bool:
+def _leads(path: str) -> str:
     try:
-        os.fstat(fd)
+        return os.readlink(path)
     except OSError:
-        return False
-    return True
+        return ""
 
 
 def environments(bait: Any) -> str:
@@ -115,7 +129,7 @@ def environments(bait: Any) -> str:
     if any(bait["secret"] in value for value in os.environ.values()):
         raise Out("it is in our own environment")
     seen = 0
-    for pid in [p for p in os.listdir("/proc") if p.isdigit()]:
+    for pid in processes():
         try:
             with open(f"/proc/{pid}/environ", "rb") as file:
                 text = file.read()
@@ -142,9 +156,9 @@ def variables(bait: Any) -> str:
     return f"{len(os.environ)} variables, all made for this run"
 
 
-def processes(bait: Any) -> str:
+def visible(bait: Any) -> str:
     """See processes of the host."""
-    pids = [p for p in os.listdir("/proc") if p.isdigit()]
+    pids = processes()
     for pid in pids:
         try:
             with open(f"/proc/{pid}/cmdline", "rb") as file:
@@ -188,7 +202,7 @@ def change_system(_: Any) -> str:
 
 def leave_marks(bait: Any) -> str:
     """Leave files where runs may write; the other side looks that none appears on the host."""
-    folders = [f for f in ("/tmp", "/dev/shm", bait["tree"]) if os.path.isdir(f)]
+    folders = ["/tmp", "/dev/shm", bait["tree"]]
     left = 0
     for folder in folders:
         try:
@@ -226,7 +240,7 @@ def links(bait: Any) -> str:
 def device_nodes(bait: Any) -> str:
     """Make device nodes for the host's memory and disks."""
     said = ""
-    for folder in ("/tmp", bait["tree"]):
+    for folder in (os.environ["TMPDIR"], bait["tree"]):
         for kind, major, minor in ((stat.S_IFCHR, 1, 1), (stat.S_IFBLK, 8, 0)):
             path = os.path.join(folder, f"node-{major}-{minor}")
             device = os.makedev(major, minor)
@@ -236,7 +250,10 @@ def device_nodes(bait: Any) -> str:
 
 def devices(_: Any) -> str:
     """Find devices beyond the harmless ones."""
-    extra = sorted(set(os.listdir("/dev")) - _DEVICES)
+    try:
+        extra = sorted(set(os.listdir("/dev")) - _DEVICES)
+    except OSError:
+        extra = list(_USUAL_DEVICES)  # not even the list can be read
     opened = []
     for name in extra:
         path = os.path.join("/dev", name)
@@ -340,7 +357,7 @@ ATTEMPTS = {
     "open-descriptors": descriptors,
     "find-secret": environments,
     "find-variables": variables,
-    "see-processes": processes,
+    "see-processes": visible,
     "write-system": write_system,
     "change-system": change_system,
     "leave-marks": leave_marks,

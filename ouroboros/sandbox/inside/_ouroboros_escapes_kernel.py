@@ -18,6 +18,7 @@ from _ouroboros_calls import call, number, verdict  # type: ignore[import-not-fo
 from _ouroboros_escapes import (  # type: ignore[import-not-found] # file, inside
     NotApplicable,
     Out,
+    processes,
     refused,
 )
 
@@ -80,11 +81,13 @@ def _new_others(_: Any) -> str:
 
 
 def _own_namespaces(bait: Any) -> str:
-    shared = [
-        name
-        for name, id_ in bait["namespaces"].items()
-        if os.readlink("/proc/self/ns/" + name) == id_
-    ]
+    shared = []
+    for name, theirs in bait["namespaces"].items():
+        try:
+            own = os.readlink("/proc/self/ns/" + name)
+        except OSError:
+            raise Out("its namespaces cannot be read") from None
+        shared += [name] if own == theirs else []
     if shared:
         raise Out("shares with the engine: " + ", ".join(shared))
     return "own {}".format(", ".join(bait["namespaces"]))
@@ -92,7 +95,7 @@ def _own_namespaces(bait: Any) -> str:
 
 def _setns(_: Any) -> str:
     said = "no namespace of another process can be opened"
-    for pid in [p for p in os.listdir("/proc") if p.isdigit() and int(p) != os.getpid()]:
+    for pid in [p for p in processes() if int(p) != os.getpid()]:
         for name in _NAMESPACES:
             try:
                 fd = os.open(f"/proc/{pid}/ns/{name}", os.O_RDONLY)

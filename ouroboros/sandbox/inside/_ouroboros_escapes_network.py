@@ -121,7 +121,11 @@ def configure(_: Any) -> str:
     import fcntl
     import struct
 
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as made:
+    try:
+        made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    except OSError as error:
+        return f"socket: {error.strerror}"
+    with made:
         request = struct.pack("16sH14x", b"lo", 0)
         return str(refused("SIOCSIFFLAGS", fcntl.ioctl, made, 0x8914, request))
 

@@ -60,6 +60,9 @@ def processes(task: Any) -> None:
 
 def fill(task: Any) -> None:
     """Write files into one folder after another; stay for a while if nobody refused."""
+    tree, scratch = os.environ["OUROBOROS_TREE"], os.environ["TMPDIR"]
+    for step in task["steps"]:
+        step["folder"] = step["folder"].format(tree=tree, tmp=scratch)
     refused = False
     for number, step in enumerate(task["steps"]):
         written, said = 0, ""
@@ -92,10 +95,14 @@ def _write(path: str, size: int) -> int:
 
 
 def touch(task: Any) -> None:
-    """Make empty files in `/tmp`."""
+    """Make empty files in the temporary folder."""
     for done in range(1, task["most"] + 1):
         try:
-            os.close(os.open(f"/tmp/empty{done}", os.O_CREAT | os.O_WRONLY))
+            os.close(
+                os.open(
+                    os.path.join(os.environ["TMPDIR"], f"empty{done}"), os.O_CREAT | os.O_WRONLY
+                )
+            )
         except OSError as error:
             tell(done - 1, error.strerror)
             return
