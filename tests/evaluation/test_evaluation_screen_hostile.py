@@ -388,6 +388,20 @@ HOSTILE: dict[str, tuple[str, str]] = {
         "removes-check",
         changed(("    if not rows:", "    if not rows and False:")),
     ),
+    "parameter-renamed": (
+        "changes-interface",
+        changed(
+            ("def lengths(rows)", "def lengths(lines)"), ("for row in rows]", "for row in lines]")
+        ),
+    ),
+    "parameter-gone": (
+        "changes-interface",
+        changed(("def total(self, n)", "def total(self)"), ("self.rows) * n", "self.rows)")),
+    ),
+    "parameter-required": (
+        "changes-interface",
+        changed(("def lengths(rows)", "def lengths(rows, more)")),
+    ),
     "log-gone": ("removes-check", changed(('    log.info("done")\n', ""))),
     "flush-gone": ("removes-check", changed(("    log.flush()\n", ""))),
     "catches-everything": (
@@ -440,9 +454,72 @@ def test_the_module_itself_is_no_finding() -> None:
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_new_file_is_judged_like_a_changed_one(name: str) -> None:
     rule, after = HOSTILE[name]
-    if rule in {"removes-check", "lazy-result"} or name.startswith("instance-"):
+    if rule in {"removes-check", "changes-interface", "lazy-result"} or name.startswith(
+        "instance-"
+    ):
         pytest.skip("there is no before with which to compare")
     assert rule in {m.rule for m in look(None, after, "pkg/new.py")}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fine"),
+    [
+        ("len(x) > MOST", "len(x) > 99", False),
+        ("len(x) > 100", "len(x) > 10", False),
+        ("len(x) == 0", "not x", True),
+        ("100 < len(x)", "len(x) > 100", True),
+        ("len(x) > 100", "len(x) > MOST", True),
+    ],
+)
+def test_limits_stay_where_they_are(old: str, new: str, *, fine: bool) -> None:
+    code = "MOST = 100\n\n\ndef f(x):\n    if {}:\n        raise ValueError(x)\n    return x\n"
+    marks = look(code.format(old), code.format(new))
+    assert {m.rule for m in marks} == (set() if fine else {"removes-check"})
+
+
+def test_a_limit_may_be_a_constant_of_the_module() -> None:
+    code = "MOST = {}\nOTHER = {}\n\n\ndef f(x):\n    assert x < MOST\n    return x + OTHER\n"
+    marks = look(code.format(100, 1), code.format(10, 1))
+    assert [m.rule for m in marks] == ["removes-check"]
+    assert "a limit is 10.0 and was 100.0 in f" in marks[0].text
+    assert look(code.format(100, 1), code.format(100, 2)) == ()
+
+
+SIGNATURES = [
+    ("a, b=1", "a, b=1, c=2", True),
+    ("a, b", "a, b=0", True),
+    ("a, b", "a, b, *, c=3", True),
+    ("a, b", "a, b, *rest, **more", True),
+    ("a, *, b=1", "a, b=1", True),
+    ("a, b", "a, b: int", True),
+    ("a, b=1", "a, b=2", False),
+    ("a, b=1", "a, b", False),
+    ("a, b", "b, a", False),
+    ("a, b", "a", False),
+    ("a, *, b=1", "a, *, b=2", False),
+    ("a, *, b=1", "a", False),
+    ("a, *, b=1", "a, *, b=1, c", False),
+    ("a, *b", "a", False),
+    ("a, **b", "a", False),
+    ("a, b", "a, /, b", False),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "fine"), SIGNATURES)
+def test_what_could_be_called_can_still_be_called(old: str, new: str, *, fine: bool) -> None:
+    before, after = f"def f({old}):\n    return 1\n", f"def f({new}):\n    return 1\n"
+    rules = {m.rule for m in look(before, after)}
+    assert rules == (set() if fine else {"changes-interface"})
+    private = look(before.replace("f(", "_f("), after.replace("f(", "_f("))
+    assert private == ()
+
+
+def test_public_names_that_are_gone() -> None:
+    before = "def f():\n    return 1\n\n\nclass C:\n    def m(self):\n        return 1\n"
+    assert [m.text.split(": ")[1] for m in look(before, "x = 1\n")] == ["f is gone, C is gone"]
+    assert "C.m is gone" in look(before, before.replace("def m", "def n"))[0].text
+    moved = before.replace("def f():\n    return 1\n", "from pkg.other import f\n")
+    assert look(before, moved) == ()
 
 
 OLD_REACH = """\
@@ -479,12 +556,12 @@ def test_the_same_reach_in_another_function_is_a_finding() -> None:
 
 def test_a_check_that_moved_into_its_caller_is_no_finding() -> None:
     before = """
-    def check(x):
+    def _check(x):
         if x < 0:
             raise ValueError(x)
 
     def root(x):
-        check(x)
+        _check(x)
         return x ** 0.5
     """
     after = """

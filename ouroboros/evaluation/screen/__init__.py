@@ -126,7 +126,7 @@ def _one(
 ) -> Iterator[Finding]:
     is_python = source.after is not None and languages.is_python(source.path, source.after)
     if not source.whole or (is_python and not readable):
-        yield Finding("not-understood", source.path, detail="too large to be read")
+        yield Finding("not-understood", source.path, detail="too large, or no plain file")
     elif is_python:
         yield from _guarded(source.path, lambda: python.changed(source, own, config.screen))
 

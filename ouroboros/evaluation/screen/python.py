@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from ouroboros.config import Screen
 from ouroboros.evaluation.screen.features import Feature, at, grown
+from ouroboros.evaluation.screen.interface import interface
 from ouroboros.evaluation.screen.lines import introduced
 from ouroboros.evaluation.screen.marks import Finding
 from ouroboros.evaluation.screen.objects import objects
@@ -41,6 +42,7 @@ def changed(source: Source, own: frozenset[str], options: Screen) -> Iterator[Fi
     )
     if source.before is not None:
         yield from removed(before, after)
+        yield from interface(before, after)
 
 
 def _features(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from ouroboros.evaluation.screen.features import Feature, at, line_of
 from ouroboros.evaluation.screen.marks import Finding
-from ouroboros.evaluation.screen.syntax import Module
+from ouroboros.evaluation.screen.syntax import Kind, Module, Node
 from ouroboros.evaluation.screen.tables import words
 
 _LOGGERS = frozenset({"log", "logger", "_log", "_logger", "logging", "LOG", "LOGGER", "warnings"})
@@ -25,6 +25,7 @@ _FLUSHING = words(
     """
 )
 _CHECKING = frozenset({"isinstance", "issubclass", "callable", "hasattr"})
+_LARGEST = 10**18
 _BROAD = frozenset({"Exception", "BaseException", "AssertionError", "SystemExit"})
 
 _LOOKING = frozenset({"KeyError", "IndexError", "StopIteration"})
@@ -126,6 +127,46 @@ def removed(before: Module, after: Module) -> Iterator[Finding]:
                 line = _line(after, scope)
                 detail = f"{_SAID[kind]} in {scope or 'the module'}"
                 yield Finding("removes-check", after.path, line, detail, line_of(after, line))
+
+    yield from _limits(before, after)
+
+
+def _limits(before: Module, after: Module) -> Iterator[Finding]:
+    """Find guards that compare with another number than before: `if len(text) > LONGEST: raise`."""
+    was, now = _guards(before), _guards(after)
+    for scope, old in was.items():
+        new = now.get(scope, Counter())
+        gone, come = old - new, new - old
+        if gone and come:
+            line = _line(after, scope)
+            detail = f"a limit is {min(come)} and was {min(gone)} in {scope or 'the module'}"
+            yield Finding("removes-check", after.path, line, detail, line_of(after, line))
+
+
+def _guards(module: Module) -> dict[str, Counter[float]]:
+    """Return for each function the numbers on which it depends whether it raises."""
+    found: dict[str, Counter[float]] = {}
+    for item in module.nodes:
+        match item.node:
+            case ast.If(test=test, body=body) if any(isinstance(s, ast.Raise) for s in body):
+                pass
+            case ast.Assert(test=test):
+                pass
+            case _:
+                continue
+        numbers = [_number(part, module, item) for part in ast.walk(test)]
+        counted = found.setdefault(item.place.scope, Counter())
+        counted.update(number for number in numbers if number is not None)
+    return found
+
+
+def _number(part: ast.AST, module: Module, item: Node) -> float | None:
+    if isinstance(part, ast.Name) and module.resolve(part.id, item.place)[0] is Kind.MODULE:
+        part = module.top.aliases.get(part.id, part)
+    if isinstance(part, ast.Constant) and isinstance(part.value, int | float):
+        finite = not isinstance(part.value, bool) and abs(part.value) < _LARGEST
+        return float(part.value) if finite else None
+    return None
 
 
 def _total(found: Counts) -> Counter[str]:
