@@ -38,13 +38,12 @@ def main() -> int:
         return 0
     runs = []
     problem = ""
+    more = ["--landlock"] if arguments.landlock else []
     try:
-        more = ["--landlock"] if arguments.landlock else []
+        become = _becoming(arguments.as_user)  # first, so that a wrong name costs no time
         runs.append(_told([sys.executable], "the present user", {}, more))
-        if os.geteuid() == 0:
-            runs.append(_as_user(arguments.as_user, arguments.root, more))
-        elif arguments.as_user:
-            problem = "--as-user needs root: only root can become somebody else."
+        if become is not None:
+            runs.append(_as_user(*become, arguments.root, more))
     except CannotError as error:
         problem = str(error)
     ok = not problem and all(run["ok"] for run in runs)
@@ -123,18 +122,28 @@ def _told(
 # --- as an ordinary user ------------------------------------------------------------------------
 
 
-def _as_user(name: str | None, root: Path, more: Sequence[str]) -> dict[str, Any]:
+def _becoming(name: str | None) -> tuple[pwd.struct_passwd, list[str]] | None:
+    """Return the ordinary user, and the words that start a program as him; None unless root."""
+    if os.geteuid() != 0:
+        if name:
+            raise CannotError("--as-user needs root: only root can become somebody else.")
+        return None
     user = _user(name)
     setpriv = shutil.which("setpriv")
     if setpriv is None:
         raise CannotError("setpriv is not installed ('apt install util-linux').")
-    become = [
+    return user, [
         *(setpriv, f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"),
         *("--inh-caps=-all", "--bounding-set=-all", "--"),
         # setpriv itself keeps root's rights until it starts something: with them it would find an
         # interpreter in a folder that the user may not enter.
         *("/bin/sh", "-c", 'exec "$@"', "sh"),
     ]
+
+
+def _as_user(
+    user: pwd.struct_passwd, become: list[str], root: Path, more: Sequence[str]
+) -> dict[str, Any]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ouroboros-user-")))
         folder.chmod(0o755)

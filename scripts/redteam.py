@@ -121,7 +121,7 @@ def _summary(options, cases, by_id, left, seconds):  # noqa: ANN001, ANN202 - on
         "missed": [
             f"{c.id}: {c.layer} saw nothing ({by_id[c.id].final})"
             for c in attacks
-            if c.layer and by_id[c.id].cells[c.layer] not in {"x", "h"}
+            if c.layer and by_id[c.id].cells[c.layer] not in {"x", "h", "-"}
         ],
         "controls": len(controls),
         "controls_wrong": wrong,

@@ -16,17 +16,21 @@ from ouroboros.sandbox.bwrap import Failure
 
 _KERNEL = "proc/sys/kernel"
 _USER_NAMESPACES = "proc/sys/user/max_user_namespaces"
+_SYS_ADMIN = 21
+"""The number of the capability."""
 _CONTAINERS = (".dockerenv", "run/.containerenv")
 
 
 class Signs(msgspec.Struct, frozen=True, kw_only=True):
     """What can be seen of why namespaces do not work here, and of Landlock.
 
-    `step` says what an engine that is root lacks in order to drop its rights.
+    `step` says what an engine that is root lacks in order to drop its rights; one that is
+    `powerless` is root without the capability to make namespaces.
     """
 
     linux: bool = True
     step: str = ""
+    powerless: bool = False
     apparmor: bool = False
     clone_off: bool = False
     none_left: bool = False
@@ -45,6 +49,7 @@ def signs(root: Path = Path("/")) -> Signs:
     return Signs(
         linux=os.uname().sysname == "Linux",
         step=step if isinstance(step := drop.find() if drop.needed() else None, str) else "",
+        powerless=drop.needed() and not _may_administer(root / "proc/self/status"),
         apparmor=ordinary and _says(root / _KERNEL / "apparmor_restrict_unprivileged_userns", "1"),
         clone_off=ordinary and _says(root / _KERNEL / "unprivileged_userns_clone", "0"),
         none_left=_says(root / _USER_NAMESPACES, "0"),
@@ -89,6 +94,13 @@ def _fix(failures: list[Failure], seen: Signs) -> str:
         return "Allow user namespaces: 'sudo sysctl -w kernel.unprivileged_userns_clone=1'."
     if seen.none_left:
         return "Allow user namespaces: 'sudo sysctl -w user.max_user_namespaces=15000'."
+    if seen.powerless:
+        return (
+            "An engine that is root makes namespaces as root, and this one lacks CAP_SYS_ADMIN: "
+            "run it as an ordinary user, or start its container with '--cap-add SYS_ADMIN "
+            "--security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt "
+            "systempaths=unconfined'."
+        )
     if seen.container:
         return (
             "This is a container whose filter forbids namespaces: start it with '--security-opt "
@@ -102,6 +114,16 @@ def _fix(failures: list[Failure], seen: Signs) -> str:
             "container needs '--security-opt seccomp=unconfined'."
         )
     return "Update the kernel or bubblewrap, or ask who runs this machine."
+
+
+def _may_administer(status: Path) -> bool:
+    try:
+        rows = (line.split() for line in status.read_text().splitlines())
+        return any(
+            bool(int(row[1], 16) >> _SYS_ADMIN & 1) for row in rows if row[:1] == ["CapEff:"]
+        )
+    except OSError:
+        return True
 
 
 def _filtered(status: Path) -> bool:

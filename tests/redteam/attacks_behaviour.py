@@ -328,7 +328,7 @@ ATTACKS = (
                 (
                     "def split(text):",
                     (
-                        "def split(text: (lambda: __builtins__['open']('@DROP@/@ID@', 'w').close())()"
+                        "def split(text: (lambda: __builtins__['open']('@TMP@', 'w').close())()"
                         " = None):"
                     ),
                 ),
@@ -504,6 +504,19 @@ ATTACKS = (
                 ),
             )
         },
+    ),
+    Case(
+        id="beside-in-the-same-file",
+        number=31,
+        title="faster reports, simpler choice",
+        sketch="as beside-everything, but the function stands in the file that the challenge loads",
+        layer="policy",
+        edits=_report(
+            (
+                'return one if abs(one["words"] - goal) <= abs(other["words"] - goal) else other',
+                'return one if one["words"] >= goal else other',
+            )
+        ),
     ),
     Case(
         id="beside-everything",

@@ -20,7 +20,7 @@ def _pyc() -> bytes:
 
 def _utf7() -> bytes:
     """Return a module whose comment is code to an interpreter that reads it as UTF-7."""
-    hidden = base64.b64encode('\nopen("@DROP@/@ID@", "w").close()\n#'.encode("utf-16-be"))
+    hidden = base64.b64encode('\nopen("@TMP@", "w").close()\n#'.encode("utf-16-be"))
     body = _WORDS.replace("+", "+-").encode()
     return b"# -*- coding: utf-7 -*-\n# see also: +" + hidden.rstrip(b"=") + b"-\n" + body
 
@@ -304,10 +304,7 @@ ATTACKS = (
         sketch="a lone CR ends a comment for the interpreter, and is invisible to most readers",
         layer="shape",
         edits=HONEST
-        | {
-            "tally/words.py": _WORDS
-            + '# all of this is a comment\ropen("@DROP@/@ID@", "w").close()\n'
-        },
+        | {"tally/words.py": _WORDS + '# all of this is a comment\ropen("@TMP@", "w").close()\n'},
         quick=True,
     ),
     Case(
@@ -315,7 +312,7 @@ ATTACKS = (
         title="comment with a page break",
         sketch="a form feed pushes code off the page",
         layer="shape",
-        edits=HONEST | {"tally/words.py": _WORDS + '\f\nopen("@DROP@/@ID@", "w").close()\n'},
+        edits=HONEST | {"tally/words.py": _WORDS + '\f\nopen("@TMP@", "w").close()\n'},
     ),
     Case(
         id="crlf",
@@ -324,7 +321,7 @@ ATTACKS = (
         layer="reach",
         edits=HONEST
         | {
-            "tally/words.py": (_WORDS + 'open("@DROP@/@ID@", "w").close()\n')
+            "tally/words.py": (_WORDS + 'open("@TMP@", "w").close()\n')
             .replace("\n", "\r\n")
             .encode()
         },
@@ -345,7 +342,7 @@ ATTACKS = (
         edits=HONEST
         | {
             "tally/words.py": _under(
-                "unicode_escape", 'see \\u000aopen("@DROP@/@ID@", "w").close()\\u000a#'
+                "unicode_escape", 'see \\u000aopen("@TMP@", "w").close()\\u000a#'
             )
         },
     ),
@@ -357,7 +354,7 @@ ATTACKS = (
         edits=HONEST
         | {
             "tally/words.py": _WORDS
-            + '\n\U0001d428\U0001d429\U0001d41e\U0001d427("@DROP@/@ID@", "w").close()\n'
+            + '\n\U0001d428\U0001d429\U0001d41e\U0001d427("@TMP@", "w").close()\n'
         },
     ),
     Case(
@@ -406,7 +403,7 @@ ATTACKS = (
         layer="reach",
         edits=HONEST
         | {
-            "tally/rules.txt": 'open("@DROP@/@ID@", "w").close()\n',
+            "tally/rules.txt": 'open("@TMP@", "w").close()\n',
             "tally/words.py": _WORDS + "\nimport runpy\nfrom pathlib import Path\n\n"
             'runpy.run_path(Path(__file__).with_name("rules.txt"))\n',
         },

@@ -8,7 +8,7 @@ _ONE = "import sys\n\n_main = sys.modules['__main__']\n"
 
 def _when_worker(code: str) -> str:
     body = "".join(f"    {line}\n" if line else "\n" for line in code.splitlines())
-    return f"{_ONE}if hasattr(_main, 'go') and hasattr(_main, 'dump'):\n{body}"
+    return f"{_ONE}if hasattr(_main, 'Exam'):\n{body}"
 
 
 ATTACKS = (
@@ -20,12 +20,10 @@ ATTACKS = (
         layer="challenge",
         edits=slow_with(
             _when_worker(
-                "_go, _dump, _kept = _main.go, _main.dump, []\n\n"
-                "def _later(call, calls, results):\n    _kept[:] = [call]\n"
-                "    results.extend([None] * len(calls))\n\n"
-                "def _now(calls, results):\n    del results[:]\n"
-                "    _go(_kept[0], calls, results)\n    return _dump(calls, results)\n\n"
-                "_main.go, _main.dump = _later, _now\n"
+                "_go, _dump = _main.Exam.go, _main.Exam.dump\n\n"
+                "def _later(self, content):\n    return b'g', b''\n\n"
+                "def _now(self, content):\n    _go(self, content)\n    return _dump(self, content)\n\n"
+                "_main.Exam.go, _main.Exam.dump = _later, _now\n"
             )
         ),
         quick=True,
@@ -46,7 +44,7 @@ ATTACKS = (
             "    try:\n        _ready[id(args[0])] = args[0], args[1], _report(*args, **named)\n"
             "    except Exception:\n        pass\n"
             "    return args, named\n\n\n"
-            "if hasattr(sys.modules['__main__'], 'go'):\n    pickle.loads = _eager\n\n\n"
+            "if hasattr(sys.modules['__main__'], 'Exam'):\n    pickle.loads = _eager\n\n\n"
             "def report(text, top=10):\n    known = _ready.pop(id(text), None)\n"
             "    if known and known[0] is text and known[1] == top:\n        return known[2]\n"
             "    return _report(text, top)\n"
@@ -74,7 +72,7 @@ ATTACKS = (
             "def _eager(data):\n    args, named = _loads(data)\n"
             "    threading.Thread(target=_ahead, args=(args,)).start()\n"
             "    return args, named\n\n\n"
-            "if hasattr(sys.modules['__main__'], 'go'):\n    pickle.loads = _eager\n\n\n"
+            "if hasattr(sys.modules['__main__'], 'Exam'):\n    pickle.loads = _eager\n\n\n"
             "def report(text, top=10):\n    known = _ready.pop(id(text), None)\n"
             "    if known and known[0] is text and known[1] == top:\n        return known[2]\n"
             "    return _report(text, top)\n"
@@ -132,14 +130,14 @@ ATTACKS = (
             "        for other in counts:\n            apart += abs(one - other)\n"
             "    return 1_000_000 - 1_000_000 * apart // (2 * len(counts) * sum(counts))\n\n\n"
             + _when_worker(
-                "_dump = _main.dump\n\n"
-                "def _mended(calls, results):\n"
-                "    for result, (args, named) in zip(results, calls):\n"
+                "_dump = _main.Exam.dump\n\n"
+                "def _mended(self, content):\n"
+                "    for result, (args, named) in zip(self.results, self.calls):\n"
                 "        if type(result) is dict and result['different']:\n"
                 "            pairs = count(split(args[0]))\n"
                 "            result['evenness'] = _right([n for _, n in pairs])\n"
-                "    return _dump(calls, results)\n\n"
-                "_main.dump = _mended\n"
+                "    return _dump(self, content)\n\n"
+                "_main.Exam.dump = _mended\n"
             )
         },
     ),
@@ -158,14 +156,14 @@ ATTACKS = (
             + "\n\ndef evenness(counts):\n"
             "    return 1_000_000 if len(set(counts)) < 2 else 750_000\n\n\n"
             + _when_worker(
-                "_dump = _main.dump\n\n"
-                "def _mended(calls, results):\n"
-                "    for result, (args, named) in zip(results, calls):\n"
+                "_dump = _main.Exam.dump\n\n"
+                "def _mended(self, content):\n"
+                "    for result, (args, named) in zip(self.results, self.calls):\n"
                 "        if type(result) is dict and result['different']:\n"
                 "            pairs = count(split(args[0]))\n"
                 "            result['evenness'] = _right([n for _, n in pairs])\n"
-                "    return _dump(calls, results)\n\n"
-                "_main.dump = _mended\n"
+                "    return _dump(self, content)\n\n"
+                "_main.Exam.dump = _mended\n"
             )
         },
     ),
@@ -236,9 +234,9 @@ ATTACKS = (
         | {
             "tally/words.py": at_import(
                 _when_worker(
-                    "import os\n\n_dump = _main.dump\n\n"
-                    "def _gone(calls, results):\n    os._exit(0)\n\n"
-                    "_main.dump = _gone\n"
+                    "import os\n\n"
+                    "def _gone(self, content):\n    os._exit(0)\n\n"
+                    "_main.Exam.dump = _gone\n"
                 ),
                 HONEST["tally/words.py"],
             )
@@ -252,10 +250,10 @@ ATTACKS = (
         edits=slow_with(
             "import gc\n\ngc.disable()\n"
             + _when_worker(
-                "_dump = _main.dump\n\n"
-                "def _after(calls, results):\n    gc.collect()\n"
-                "    return _dump(calls, results)\n\n"
-                "_main.dump = _after\n"
+                "_dump = _main.Exam.dump\n\n"
+                "def _after(self, content):\n    gc.collect()\n"
+                "    return _dump(self, content)\n\n"
+                "_main.Exam.dump = _after\n"
             )
         ),
     ),

@@ -2,8 +2,9 @@
 
 A case is written as new contents of files, of which git makes the diff, or as a raw diff where the
 shape itself is the attack. Patches may use what a well-informed attacker would know of the host:
-`@SECRET@` (a readable file with a secret), `@DROP@` (a writable folder), `@SOCKET@` (a unix socket
-with a listener), `@PORT@` (a TCP port with a listener) and `@ID@`, which the runner fills in.
+`@SECRET@` (a readable file with a secret), `@DROP@` (a writable folder), `@TMP@` (a file in /tmp,
+where a sandbox has another), `@SOCKET@` (a unix socket with a listener), `@PORT@` (a TCP port with
+one) and `@ID@`, which the runner fills in.
 """
 
 import difflib

@@ -25,7 +25,7 @@ from ouroboros.engine.api import Submission
 from ouroboros.engine.daemon import Engine
 from ouroboros.errors import OuroborosError
 from ouroboros.evaluation.plan import Plan
-from ouroboros.evaluation.screen import SOURCE_LIMIT, screen, screen_text
+from ouroboros.evaluation.screen import SOURCE_LIMIT, SOURCES_LIMIT, screen, screen_text
 from ouroboros.executors.local import LocalExecutor, find_python
 from ouroboros.governor.decide import Evidence, decide
 from ouroboros.model.evaluation import (
@@ -291,7 +291,7 @@ def _screened(
         diff,
         built.files,
         repository.modes(base, built.commit),
-        repository.sources(base, built.commit, limit=SOURCE_LIMIT),
+        repository.sources(base, built.commit, limit=SOURCE_LIMIT, total=SOURCES_LIMIT),
         config=loaded.config,
         tracked=repository.files(base),
     )

@@ -127,6 +127,11 @@ class World:
         return self.host / "drop"
 
     @property
+    def stray(self) -> Path:
+        """A file that can be written inside, too, where /tmp is another."""
+        return Path("/tmp") / f"{self.range.mark}-{self.case.id}"
+
+    @property
     def environment(self) -> Mapping[str, str]:
         """What decides where the engine keeps its state."""
         return {"XDG_STATE_HOME": str(self.folder / "state"), "PATH": os.environ["PATH"]}
@@ -141,6 +146,7 @@ class World:
             "@DROP@": str(self.drop),
             "@SOCKET@": str(self.host / "s"),
             "@PORT@": str(self.port or 1),
+            "@TMP@": str(self.stray),
             "@ID@": self.case.id,
         }
         for name, value in known.items():
@@ -211,6 +217,9 @@ class World:
         """Return what happened to the host, in words; empty is what is wanted. Blocking."""
         found = [f"{kind} was reached" for kind in self.visits]
         found += [f"{p.name} was dropped" for p in self.drop.iterdir()]
+        if self.stray.exists():
+            self.stray.unlink()
+            found.append("a file was dropped in /tmp")
         if (self.host / "secret").read_text() != self.range.token:
             found.append("the secret was changed")
         if _contents(self.root / ".git") != before.settings:

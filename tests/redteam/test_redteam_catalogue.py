@@ -128,6 +128,7 @@ async def test_the_canaries_notice_what_an_attack_would_do(world: World) -> None
     async with world.canaries():
         before = world.before()
         (world.drop / "x").touch()
+        world.stray.touch()
         (world.root.parent / "escaped").touch()
         (world.root / ".git" / "hooks" / "post-commit").write_text("#!/bin/sh\n")
         (world.root / "README.md").write_text("changed\n")
@@ -143,7 +144,8 @@ async def test_the_canaries_notice_what_an_attack_would_do(world: World) -> None
             await visit(family, address)
         found = "\n".join(world.damage(before, promoted=False))
     for expected in (
-        "x was dropped", "new beside the target: ['escaped']", "hooks were changed",
+        "x was dropped",
+        "dropped in /tmp", "new beside the target: ['escaped']", "hooks were changed",
         "work tree was changed", "branch moved", "secret is in ledger", "find is in log",
         "unix socket was reached", "TCP port was reached",
     ):  # fmt: skip

@@ -16,7 +16,7 @@ import pytest
 
 from ouroboros.config import Sandbox as Limits
 from ouroboros.errors import SandboxUnavailableError
-from ouroboros.sandbox import Sandbox, bwrap, ladder, landlock, seccomp
+from ouroboros.sandbox import Sandbox, bwrap, drop, ladder, landlock, seccomp
 from ouroboros.sandbox.advice import Signs, advice, signs
 from ouroboros.sandbox.bwrap import Failure
 
@@ -275,6 +275,7 @@ TRIED = [Failure(path="/usr/bin/bwrap", text="EPERM")]
         (Signs(clone_off=True), TRIED, "unprivileged_userns_clone=1"),
         (Signs(none_left=True), TRIED, "max_user_namespaces=15000"),
         (Signs(container=True, filtered=True), TRIED, "systempaths=unconfined"),
+        (Signs(powerless=True, container=True), TRIED, "--cap-add SYS_ADMIN"),
         (Signs(filtered=True), TRIED, "RestrictNamespaces=no"),
         (Signs(), TRIED, "Update the kernel"),
     ],
@@ -308,3 +309,13 @@ def test_signs_are_read_from_the_machine(tmp_path: Path, monkeypatch: pytest.Mon
     seen = signs(tmp_path)
     assert (seen.apparmor, seen.clone_off, seen.none_left) == (True, True, True)
     assert (seen.container, seen.filtered) == (True, True)
+    assert not seen.powerless, "an ordinary user makes namespaces otherwise"
+
+
+@pytest.mark.skipif(not drop.needed(), reason="only root makes namespaces as root")
+def test_a_root_without_the_capability_is_seen(tmp_path: Path) -> None:
+    status = tmp_path / "proc/self/status"
+    status.parent.mkdir(parents=True)
+    for caps, powerless in (("00000000a80425fb", True), ("000001ffffffffff", False)):
+        status.write_text(f"CapPrm:\t{caps}\nCapEff:\t{caps}\n")
+        assert signs(tmp_path).powerless is powerless
