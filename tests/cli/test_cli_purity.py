@@ -187,7 +187,9 @@ def test_hypothesis_draws_what_counts_as_drawable(annotation: str) -> None:
     strategy = st.from_type(typing.get_type_hints(names["f"])["x"])
     drawn: list[object] = []
 
-    @settings(max_examples=50, database=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=50, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+    )
     @given(strategy)
     def draw(value: object) -> None:
         drawn.append(pickle.dumps(value))
