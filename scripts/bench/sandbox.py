@@ -51,8 +51,8 @@ from ouroboros.sandbox.root import write_etc
 PYTHON = os.path.realpath(sys.executable)
 LIMITS = Limits()
 SECOND_NS = 1_000_000_000
-BATCH_NS = 25_000_000
-"""Length of one timed batch; the figure is claimed for 20 ms and more."""
+LEAST_NS, BATCH_NS = 20_000_000, 50_000_000
+"""Length of one timed batch: for which the figure is claimed, and which is aimed at."""
 
 WORK = """\
 from time import perf_counter_ns
@@ -223,8 +223,10 @@ def _group(groups: Groups, numbers: Iterator[int]) -> Iterator[list[str]]:
         script = "; ".join(f"echo 0 >{path}" for path in group.procs) + '; exec "$@"'
         yield ["/bin/sh", "-c", script, "sh"]
     finally:
-        if not group.remove():
-            group.clear()
+        until = time.monotonic() + 5
+        while not group.remove():  # bubblewrap's process 1 ends a moment after bubblewrap
+            assert time.monotonic() < until, "the group does not get empty"
+            time.sleep(0.0002)
 
 
 def _blocking(work: Callable[[], None]) -> Start:
@@ -350,7 +352,7 @@ async def clocks(sandbox: Sandbox, tree: Path, rounds: int) -> Clocks:
     def measure(line: Line) -> Clocks:
         line.ask(b"H", expect=b"h")
         count = 100_000
-        while (took := min(alone(count) for _ in range(3))) < BATCH_NS:
+        while (took := min(alone(count) for _ in range(5))) < BATCH_NS:
             count = max(count + 1, int(count * BATCH_NS * 1.2 / took))
         found = Clocks([], [], [])
         for _ in range(rounds):
@@ -374,7 +376,7 @@ def clock_rows(found: Clocks) -> list[table.Row]:
     apart = 100 * abs(outside / inside - 1)
     pairs = zip(found.outside, found.inside, strict=True)
     each = [100 * (theirs / own - 1) for theirs, own in pairs]
-    assert inside >= 0.8 * BATCH_NS, "the batches were too short to say anything"
+    assert inside >= LEAST_NS, "the batches were too short to say anything"
     ms = [[ns / 1e6 for ns in clock] for clock in found]
     return [
         table.median("batch, by the referee", "ms", ms[0], floor=plain / 1e6),

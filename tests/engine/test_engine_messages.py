@@ -5,7 +5,7 @@ import subprocess
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ouroboros.engine.messages import (
@@ -58,6 +58,7 @@ def trailers(message: str) -> list[str]:
     return [line.partition(":")[0] for line in done.stdout.decode().splitlines()]
 
 
+@settings(deadline=None)
 @given(title=hostile, rationale=hostile, proposer=hostile, reason=hostile)
 def test_foreign_words_keep_their_place(
     title: str, rationale: str, proposer: str, reason: str

@@ -5,7 +5,7 @@ import unicodedata
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ouroboros.model.text import MOST_MARKS, plain_json, safe_json, safe_line, safe_text
@@ -40,6 +40,7 @@ def is_dangerous(char: str) -> bool:
     return char not in "\n\t" and (kind or ignorable or selector or code == 0x1D159)
 
 
+@settings(deadline=None)
 @given(texts)
 def test_no_dangerous_character_survives(text: str) -> None:
     assert [hex(ord(c)) for c in safe_text(text) if is_dangerous(c)] == []
@@ -50,11 +51,13 @@ def test_no_dangerous_code_point_of_all_of_unicode_survives() -> None:
     assert {c for c in shown if is_dangerous(c)} == set()
 
 
+@settings(deadline=None)
 @given(texts)
 def test_it_is_idempotent(text: str) -> None:
     assert safe_text(safe_text(text)) == safe_text(text)
 
 
+@settings(deadline=None)
 @given(
     st.text(
         alphabet=st.characters(min_codepoint=0x20, max_codepoint=0x7E) | st.sampled_from("\n\t")
@@ -64,6 +67,7 @@ def test_printable_ascii_is_unchanged(text: str) -> None:
     assert safe_text(text) == text
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.characters(categories=["L", "N", "P", "Zs"])))
 def test_ordinary_text_is_unchanged(text: str) -> None:
     if not any(map(is_dangerous, text)):
@@ -105,6 +109,7 @@ def test_a_flood_of_marks_stays_in_its_line() -> None:
     assert shown.count("\u0301") == MOST_MARKS
 
 
+@settings(deadline=None)
 @given(texts)
 def test_a_line_is_one_line(text: str) -> None:
     assert "\n" not in safe_line(text)
@@ -115,6 +120,7 @@ def test_a_cut_says_how_much_is_missing() -> None:
     assert safe_text("x" * 10, limit=4) == "xxxx\u2026 (6 more characters)"
 
 
+@settings(deadline=None)
 @given(st.recursive(encodable, lambda inner: st.lists(inner) | st.dictionaries(encodable, inner)))
 def test_json_made_safe_holds_safe_strings_and_nothing_else_changed(value: object) -> None:
     shown = safe_json(msgspec.json.encode(value))
@@ -128,6 +134,7 @@ def _walk(value: object) -> object:
     return [_walk(v) for v in value] if isinstance(value, list) else safe_text(str(value))
 
 
+@settings(deadline=None)
 @given(st.dictionaries(encodable, st.lists(encodable)))
 def test_plain_json_is_the_same_value_without_a_dangerous_character(value: object) -> None:
     shown = plain_json(msgspec.json.encode(value))
