@@ -228,9 +228,9 @@ class Governor(Section, frozen=True, kw_only=True):
     """Whether a change that is proven harmless but not proven faster may be promoted."""
     hold_expiry: Duration = msgspec.field(default_factory=lambda: seconds(3 * 86400))
     """How long a hold waits for a human; then the answer is no."""
-    min_assurance: Assurance = Assurance.TESTS
+    min_assurance: Assurance | None = None
     """What the checks must prove before a promotion without a human: `exit-code`, `tests`,
-    `challenge`."""
+    `challenge`; left out, it is `challenge` where there are challenges, and else `tests`."""
     min_containment: Containment = Containment.BWRAP
     """What must have contained the run before a promotion without a human: `bwrap`, `landlock`
     (weaker), `none`."""

@@ -5,6 +5,7 @@ that leaves the question open (`error`). It is not an error of the program and n
 room.
 """
 
+from ouroboros.evaluation.records import Coverage
 from ouroboros.model.evaluation import CheckOutcome, CheckStatus, EvaluationStatus, Series
 
 
@@ -24,7 +25,7 @@ class Halt(Exception):  # noqa: N818 - it ends an evaluation, it is no error of 
 
 
 class Dossier:
-    """Collects checks, series, proof, and what no test executes."""
+    """Collects checks, series, proof, and what is executed and what is not."""
 
     def __init__(self) -> None:
         """Start empty."""
@@ -32,6 +33,7 @@ class Dossier:
         self.series: list[Series] = []
         self.proof: set[str] = set()
         self.challenged: set[str] = set()
+        self.executed: tuple[Coverage, ...] = ()
         self.untested: tuple[str, ...] = ()
 
     def add(self, check: CheckOutcome) -> None:

@@ -19,6 +19,7 @@ from ouroboros.evaluation.control import Control
 from ouroboros.evaluation.dossier import Dossier, Halt
 from ouroboros.evaluation.lab import Job, Lab
 from ouroboros.evaluation.plan import Plan
+from ouroboros.evaluation.records import Coverage
 from ouroboros.evaluation.suite import TestRun
 from ouroboros.evaluation.untested import UNKNOWN, of_trees
 from ouroboros.model.evaluation import (
@@ -86,6 +87,7 @@ async def _carry_out(job: Job, dossier: Dossier) -> None:
         await _tests(job, base, candidate, dossier)
         if plan.config.benchmarks or plan.config.challenges:
             await _measure(job, bench.Sides(baseline=base, candidate=candidate), dossier)
+        await _note_untested(job, base, candidate, dossier)
 
 
 async def _measure(job: Job, sides: bench.Sides, dossier: Dossier) -> None:
@@ -138,8 +140,6 @@ async def _tests(job: Job, base: Path, candidate: Path, dossier: Dossier) -> Non
         job.report("inverted")
         learnt = await _control(job, base, baseline)
         dossier.add(await control.check(job, candidate, learnt))
-    if framework is not Framework.COMMAND:
-        dossier.untested = await _untested(job, base, candidate)
 
 
 async def _baseline(job: Job, base: Path) -> TestRun:
@@ -172,8 +172,19 @@ async def _control(job: Job, base: Path, baseline: TestRun) -> Control:
         return learnt
 
 
-async def _untested(job: Job, base: Path, candidate: Path) -> tuple[str, ...]:
-    """Return which replaced lines no test executes; the baseline is traced once per commit."""
+async def _note_untested(job: Job, base: Path, candidate: Path, dossier: Dossier) -> None:
+    """Note which replaced lines neither a test nor a challenge of the baseline executes."""
+    plan = job.plan
+    if plan.config.tests.framework is Framework.COMMAND:
+        return  # nobody knows, and its assurance says so
+    traced = await _traced_tests(job, base)
+    executed = (*traced, *dossier.executed)
+    found = await asyncio.to_thread(of_trees, base, candidate, plan.changed, executed)
+    dossier.untested = (UNKNOWN,) if found and not traced else found
+
+
+async def _traced_tests(job: Job, base: Path) -> tuple[Coverage, ...]:
+    """Return what the baseline's tests execute, traced once per commit; empty if unknown."""
     plan, lab = job.plan, job.lab
     key = _tests_key(plan)
     async with lab.baselining:
@@ -184,9 +195,7 @@ async def _untested(job: Job, base: Path, candidate: Path) -> tuple[str, ...]:
             judged = suite.judge_baseline(plan.config.tests.framework, run)
             known = run.records.coverage if judged.status is CheckStatus.PASSED else ()
             _remember(lab.coverages, key, known)
-    if not known:
-        return (UNKNOWN,)
-    return await asyncio.to_thread(of_trees, base, candidate, plan.changed, known)
+        return known
 
 
 def _tests_key(plan: Plan) -> str:

@@ -57,7 +57,7 @@ class Lab:
         self.measuring = asyncio.Lock()
         self.baselining = asyncio.Lock()
         self.baselines: dict[str, TestRun] = {}
-        self.twins: dict[str, bool] = {}
+        self.twins: dict[str, tuple[Coverage, ...]] = {}
         self.controls: dict[str, Control] = {}
         self.coverages: dict[str, tuple[Coverage, ...]] = {}
         self._put_evidence = put_evidence

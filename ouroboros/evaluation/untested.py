@@ -1,12 +1,12 @@
-"""Does any test execute the code that a candidate replaces?
+"""Does any test or challenge execute the code that a candidate replaces?
 
 Passing tests say nothing about lines that none of them runs: a candidate that drops an untested
 feature is faster and passes everything. So the baseline's tests run once more per commit with line
 coverage, and the changed lines of the baseline are looked up in it. This is asked of the baseline
 alone, where no code of the candidate runs, so that the answer cannot be forged.
 
-What was not executed is recorded with the evaluation; policy brings it before a human, unless a
-challenge has compared results.
+What a challenge calls on the baseline counts as executed, too. What was not executed is recorded
+with the evaluation, and policy brings it before a human.
 """
 
 import difflib

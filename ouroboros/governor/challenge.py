@@ -15,7 +15,7 @@ from ouroboros.model.verdict import Comparison, Outcome
 
 _MS = 1_000_000
 
-GUARDS = ("conservation", "import", "first-call", "idle")
+GUARDS = ("conservation", "import", "first-call", "single-input", "idle")
 """Metrics of a challenge besides cpu, wall and memory."""
 
 SAVED_AT_LEAST = 0.6
@@ -31,6 +31,11 @@ are of the size of what starting, loading and fetching differ by."""
 _CONSERVATION = "share of the saved CPU time that the whole process saved too"
 _IMPORT = "median CPU time to start and to import the target"
 _FIRST = "median CPU time of the first call"
+_SINGLE = "share of single inputs that take more than twice as long"
+_FEW = 0.10
+_SLOWER = 2.0
+_SLOWER_BY_NS = _MS // 4
+"""Clocks and caches move a single call by as much."""
 _IDLE = "CPU time used while it should have waited"
 
 
@@ -40,6 +45,7 @@ def guards(name: str, stage: Stage, pairs: Sequence[Pair]) -> tuple[Comparison, 
         ("conservation", SAVED_AT_LEAST, _conservation(pairs), _CONSERVATION),
         ("import", 0.10, _grown(pairs, _start, Band(0.10, 5 * _MS), Band(0.20, 10 * _MS)), _IMPORT),
         ("first-call", 0.25, _grown(pairs, _first, Band(0.25, _MS), Band(0.50, 2 * _MS)), _FIRST),
+        ("single-input", _FEW, _slower_inputs(pairs), _SINGLE),
         ("idle", 0.05, _idle(pairs), _IDLE),
     )
     return tuple(
@@ -121,6 +127,22 @@ def _grown(
     if harmless.holds(grown, base):
         return Outcome.NEUTRAL, change
     return (Outcome.INCONCLUSIVE if refused.holds(grown, base) else Outcome.REGRESSED), change
+
+
+def _slower_inputs(pairs: Sequence[Pair]) -> Finding:
+    """Look at the first call of each bout: one input, the same for both sides, asked alone.
+
+    A mean hides the few inputs on which a candidate is many times slower. This never refuses: a
+    single call is noisy.
+    """
+    if not pairs:
+        return _NOTHING
+    slower = sum(
+        p.candidate.first_cpu_ns > _SLOWER * p.baseline.first_cpu_ns + _SLOWER_BY_NS for p in pairs
+    )
+    share = slower / len(pairs)
+    harmless = slower <= 1 or share <= _FEW
+    return (Outcome.NEUTRAL if harmless else Outcome.INCONCLUSIVE), share
 
 
 def _idle(pairs: Sequence[Pair]) -> Finding:

@@ -287,10 +287,13 @@ def _trust_holds(config: Config, evaluation: Evaluation) -> list[Reason]:
     """Return where checks or containment are weaker than policy demands without a human."""
     holds = []
     governor, level = config.governor, evaluation.sandbox
-    if _ASSURANCES.index(evaluation.assurance) < _ASSURANCES.index(governor.min_assurance):
+    wanted = governor.min_assurance or (
+        Assurance.CHALLENGE if config.challenges else Assurance.TESTS
+    )
+    if _ASSURANCES.index(evaluation.assurance) < _ASSURANCES.index(wanted):
         text = (
             f"Assurance is {evaluation.assurance} ({_PROVES[evaluation.assurance]}); "
-            f"policy demands {governor.min_assurance}."
+            f"policy demands {wanted}."
         )
         holds.append(Reason(code="low_assurance", text=text))
     holds += [
@@ -298,12 +301,12 @@ def _trust_holds(config: Config, evaluation: Evaluation) -> list[Reason]:
         for check in evaluation.checks
         if check.code == DIFFERENT_OUTPUT
     ]
-    if evaluation.untested and evaluation.assurance is not Assurance.CHALLENGE:
+    if evaluation.untested:
         shown = ", ".join(evaluation.untested[:_NAMED])
         more = len(evaluation.untested) - _NAMED
         text = (
-            "No test executes what the candidate replaces, so that passing tests say nothing about "
-            f"it: {shown}" + (f" and {more} more lines." if more > 0 else ".")
+            "No test and no challenge executes what the candidate replaces, so that nothing is "
+            f"known of it: {shown}" + (f" and {more} more lines." if more > 0 else ".")
         )
         holds.append(Reason(code="untested_change", text=text))
     if _rank(level.backend) < _CONTAINMENTS.index(governor.min_containment):

@@ -136,7 +136,8 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
 
     `proof` maps nothing by itself: it is the list of `path:blob` pairs of the changed files that
     the sandboxed run reported to have loaded; empty when no changed file was loaded. `untested`
-    names replaced lines of the baseline (`path:line`) that its tests do not execute.
+    names replaced lines of the baseline (`path:line`) that neither its tests nor challenges
+    execute.
     """
 
     status: EvaluationStatus

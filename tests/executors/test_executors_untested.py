@@ -7,7 +7,7 @@ import pytest
 
 from ouroboros.evaluation.untested import UNKNOWN
 from ouroboros.executors.local import LocalExecutor
-from ouroboros.model.evaluation import EvaluationStatus
+from ouroboros.model.evaluation import Assurance, EvaluationStatus
 
 FEATURE = {
     "shop/names.py": """
@@ -69,6 +69,35 @@ async def test_a_dropped_feature_without_a_test_is_named(
     evaluation = await executor.run(target.candidate({"shop/names.py": QUICKER}, base=base), seen)
     assert evaluation.untested == ()
     assert "coverage" not in seen.stages  # the baseline was traced already
+
+
+async def test_what_a_challenge_executes_is_not_untested(
+    executor: LocalExecutor, target: Any, seen: Any
+) -> None:
+    target.config = target.configured(
+        """
+        [tests]
+        command = ["tests"]
+        inverted = false
+        [challenges.clean]
+        call = "shop.names:clean"
+        inputs = "challenges/names.py:case"
+        batch = 4
+        rounds = 2
+        [governor]
+        max_pairs = 2
+        min_pairs = 2
+        """
+    )
+    generator = (
+        "def case(rng):\n    return (rng.choice(['a b ', ' \u00e9 c']) * rng.randrange(1, 9),)\n"
+    )
+    base = target.commit(FEATURE | {"challenges/names.py": generator})
+    kept = FEATURE["shop/names.py"].replace('"ignore").decode()', '"ignore").decode("ascii")')
+    evaluation = await executor.run(target.candidate({"shop/names.py": kept}, base=base), seen)
+    assert evaluation.status is EvaluationStatus.OK, evaluation.cause
+    assert evaluation.untested == ()
+    assert evaluation.assurance is Assurance.CHALLENGE
 
 
 async def test_tests_that_fail_when_traced_leave_it_unknown(

@@ -154,6 +154,28 @@ def test_what_noise_could_explain_goes_before_a_human(metric: str, candidate: Sa
     assert any(metric in r.text for r in v.reasons if r.code == "guard_unproven")
 
 
+def test_a_mean_does_not_hide_inputs_that_became_many_times_slower() -> None:
+    slow = replace(HONEST, first_cpu_ns=9 * MS)
+    made = tuple(
+        Pair(
+            started_ns=i,
+            candidate_first=False,
+            baseline=BASE,
+            candidate=slow if i % 5 == 0 else HONEST,
+        )
+        for i in range(1, 21)
+    )
+    both_stages = tuple(Series(benchmark="challenge:f", stage=s, pairs=made) for s in Stage)
+    v = verdict(*both_stages, *BENCH_SAME)
+    assert v.decision is Decision.HOLD
+    assert [r.text for r in v.reasons if r.code == "guard_unproven"] == [
+        "challenge:f: single-input could not be proven to stay within its margin."
+    ]
+    one = tuple(p if i != 3 else replace(p, candidate=slow) for i, p in enumerate(pairs(HONEST)))
+    found = {c.metric: c.outcome for c in guards("challenge:f", Stage.SCREEN, one)}
+    assert found["single-input"] is Outcome.NEUTRAL
+
+
 def test_noise_without_a_claim_is_no_finding() -> None:
     slightly = replace(BASE, cpu_ns=49 * MS, total_cpu_ns=131 * MS)
     found = {c.metric: c.outcome for c in guards("challenge:f", Stage.SCREEN, pairs(slightly))}
@@ -169,6 +191,7 @@ def test_nothing_is_said_without_pairs() -> None:
 @pytest.mark.parametrize(
     ("policy", "more", "code"),
     [
+        ("", {"assurance": Assurance.TESTS}, "low_assurance"),
         ('min_assurance = "challenge"', {"assurance": Assurance.TESTS}, "low_assurance"),
         ("", {"assurance": Assurance.EXIT_CODE}, "low_assurance"),
         ("", {"sandbox": ("landlock", False)}, "weak_sandbox"),
@@ -194,6 +217,7 @@ def test_less_than_policy_demands_needs_a_human(
 @pytest.mark.parametrize(
     ("policy", "more"),
     [
+        ('min_assurance = "tests"', {"assurance": Assurance.TESTS}),
         ('min_assurance = "exit-code"', {"assurance": Assurance.EXIT_CODE}),
         (
             'min_containment = "landlock"',
@@ -206,11 +230,9 @@ def test_policy_may_ask_for_less(policy: str, more: dict[str, Any]) -> None:
     assert v.decision is Decision.ACCEPT, v.reasons
 
 
-def test_code_that_no_test_executes_needs_a_human_unless_results_were_compared() -> None:
+def test_code_that_nothing_executes_needs_a_human() -> None:
     untested = {"untested": tuple(f"a.py:{n}" for n in range(1, 9))}
     v = verdict(*both("challenge:f", HONEST), *BENCH_SAME, **untested)
-    assert v.decision is Decision.ACCEPT
-    v = verdict(*both("challenge:f", HONEST), *BENCH_SAME, assurance=Assurance.TESTS, **untested)
     assert v.decision is Decision.HOLD
     assert codes(v)[-1] == "untested_change"
     assert v.reasons[-1].text.endswith("a.py:5 and 3 more lines.")

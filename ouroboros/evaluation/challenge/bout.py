@@ -18,7 +18,7 @@ from ouroboros.evaluation.challenge.frames import Fault, Line, join
 from ouroboros.evaluation.challenge.peer import Lost, Met, in_thread, meet
 from ouroboros.evaluation.challenge.referee import Account, Bout
 from ouroboros.evaluation.lab import INSIDE, Job
-from ouroboros.evaluation.records import Modules, decode
+from ouroboros.evaluation.records import Coverage, Modules, Records, decode
 from ouroboros.evaluation.suite import LIMIT_CODES, tail
 from ouroboros.model.evaluation import Pair, Sample
 from ouroboros.model.text import safe_text
@@ -37,11 +37,13 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
         pair: the samples.
         compared: how many inputs had equal results.
         loaded: what each side reported to have loaded, where it was asked.
+        executed: the lines that the sides executed, where that was noted.
     """
 
     pair: Pair
     compared: int
     loaded: dict[str, tuple[Modules, ...]] = {}
+    executed: tuple[Coverage, ...] = ()
 
 
 class Fell(Exception):  # noqa: N818 - a finding about one side, turned into a check by its catcher
@@ -71,7 +73,9 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     examiner: Examiner
 
 
-async def hold(setting: Setting, sides: Sides, *, candidate_first: bool, proof: bool) -> Held:
+async def hold(
+    setting: Setting, sides: Sides, *, candidate_first: bool, proof: bool, traced: bool = False
+) -> Held:
     """Hold one bout.
 
     Args:
@@ -79,6 +83,7 @@ async def hold(setting: Setting, sides: Sides, *, candidate_first: bool, proof: 
         sides: the two trees.
         candidate_first: what the coin said.
         proof: ask also which files were loaded.
+        traced: have both sides note which lines they execute; their times mean nothing then.
 
     Raises:
         Fell: a side broke off, or was too slow.
@@ -97,13 +102,16 @@ async def hold(setting: Setting, sides: Sides, *, candidate_first: bool, proof: 
         try:
             starts = {}
             for side in order:
-                mets[side] = await stack.enter_async_context(_start(setting, sides, side))
+                mets[side] = await stack.enter_async_context(
+                    _start(setting, sides, side, traced=traced)
+                )
                 starts[side] = await in_thread([mets[side].peer], mets[side].peer.hello)
             bout = Bout(
                 mets["baseline"].peer, mets["candidate"].peer, candidate_first=candidate_first
             )
             await _talk(mets, lambda: bout.hold(papers))
-            loaded = {side: await _loaded(mets, bout, side) for side in order} if proof else {}
+            asked = order if proof or traced else ()
+            told = {side: await _told(mets, bout, side) for side in asked}
             ends = {side: await _finish(mets, side) for side in order}
         except Lost as lost:
             raise await _fell(mets[lost.peer.side], lost) from None
@@ -116,17 +124,25 @@ async def hold(setting: Setting, sides: Sides, *, candidate_first: bool, proof: 
         baseline=samples["baseline"],
         candidate=samples["candidate"],
     )
-    return Held(pair=pair, compared=bout.compared, loaded=loaded)
+    return Held(
+        pair=pair,
+        compared=bout.compared,
+        loaded={side: records.modules for side, records in told.items()},
+        executed=tuple(report for records in told.values() for report in records.coverage),
+    )
 
 
 def _start(
-    setting: Setting, sides: Sides, side: str
+    setting: Setting, sides: Sides, side: str, *, traced: bool
 ) -> contextlib.AbstractAsyncContextManager[Met]:
     job, spec = setting.job, setting.spec
     tree = sides.candidate if side == "candidate" else sides.baseline
     budget = min(spec.timeout, job.plan.config.sandbox.timeout // _SHARE)
     argv = (job.plan.python, f"{HARNESS}/_ouroboros_worker.py", spec.call)
     command = conversing(job, argv, tree, Duration(_SHARE * budget))
+    if traced:
+        env = command.env | {"OUROBOROS_COVERAGE": "1"}
+        command = msgspec.structs.replace(command, env=env)
     return meet(job.lab.sandbox, command, side, budget)
 
 
@@ -134,13 +150,13 @@ async def _talk(mets: dict[str, Met], work: Callable[[], None]) -> None:
     await in_thread([met.peer for met in mets.values()], work)
 
 
-async def _loaded(mets: dict[str, Met], bout: Bout, side: str) -> tuple[Modules, ...]:
+async def _told(mets: dict[str, Met], bout: Bout, side: str) -> Records:
     peer = mets[side].peer
     data = await in_thread([peer], lambda: bout.modules(peer))
     records = decode(data)
     if not records.readable:
         raise Fell(side, "protocol", "It gave no honest record of the files that it loaded.")
-    return records.modules
+    return records
 
 
 async def _finish(mets: dict[str, Met], side: str) -> Outcome:

@@ -17,6 +17,7 @@ from ouroboros.evaluation.challenge.referee import Different, Uncomparable
 from ouroboros.evaluation.dossier import Dossier
 from ouroboros.evaluation.lab import Job
 from ouroboros.evaluation.plan import Plan
+from ouroboros.evaluation.records import Coverage
 from ouroboros.model.evaluation import CHALLENGE, CheckOutcome, CheckStatus, Pair
 from ouroboros.sandbox import Outcome
 
@@ -58,7 +59,8 @@ class Challenger:
                 await self._hold(twins, candidate_first=False, twin=True)
                 while len(lab.twins) >= _TWINS:
                     lab.twins.pop(next(iter(lab.twins)))
-                lab.twins[relevant] = True
+                lab.twins[relevant] = await self._executed(twins)
+            self._dossier.executed += lab.twins[relevant]
         held = await self._hold(self._sides, candidate_first=False, proof=True)
         for side, tree in (
             ("baseline", self._sides.baseline),
@@ -69,6 +71,20 @@ class Challenger:
             self._job, self._sides.candidate, held.loaded["candidate"], self._dossier
         )
         self._dossier.challenged |= found
+
+    async def _executed(self, twins: Sides) -> tuple[Coverage, ...]:
+        """Return which lines of the baseline the challenge executes; nothing where it is unknown.
+
+        Unknown lines count as not executed, which brings the candidate before a human at worst.
+        """
+        if self.spec.command:
+            return ()
+        setting = Setting(job=self._job, spec=self.spec, examiner=self._examiner)
+        try:
+            held = await bout.hold(setting, twins, candidate_first=False, proof=False, traced=True)
+        except (Fell, Uncomparable, Different):
+            return ()  # too slow when traced, or aware of it
+        return held.executed
 
     async def pair(self, *, candidate_first: bool) -> Pair:
         """Hold one measured bout.

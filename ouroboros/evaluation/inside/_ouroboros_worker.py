@@ -72,9 +72,10 @@ def arguments(args: Any, kwargs: Any) -> bytes:
 class Exam:
     """The calls of one round, and what came of them."""
 
-    def __init__(self, call: Any) -> None:
-        """Take the function."""
+    def __init__(self, call: Any, coverage: Any) -> None:
+        """Take the function, and who notes which lines are executed, if anybody does."""
         self.call = call
+        self.coverage = coverage
         self.calls: Any = []
         self.results: Any = []
 
@@ -117,13 +118,15 @@ class Exam:
         return b"w", arguments(*self.calls[int(content)])
 
     def modules(self, _content: bytes) -> Any:
-        """Return which files were loaded."""
-        return b"m", json.dumps(report.modules()).encode()
+        """Return which files were loaded, and which lines executed where that was noted."""
+        records = [report.modules()]
+        if self.coverage is not None:
+            self.coverage.report(records.append)
+        return b"m", "\n".join(map(json.dumps, records)).encode()
 
 
-def serve(channel: Any, call: Any) -> None:
+def serve(channel: Any, exam: Any) -> None:
     """Answer until nobody asks any more, or we are told to end."""
-    exam = Exam(call)
     answers = {
         b"L": exam.load,
         b"G": exam.go,
@@ -153,6 +156,11 @@ def main() -> None:
     channel = Channel(int(os.environ.pop("OUROBOROS_RESULT_FD")))
     leave = os._exit
     sys.argv[1:] = []
+    coverage: Any = None
+    if os.environ.pop("OUROBOROS_COVERAGE", ""):  # before the target's folders are on the path
+        import _ouroboros_coverage as coverage  # type: ignore[import-not-found,no-redef] # beside this file
+
+        coverage.start()
     open_path()
     problem: Any = None
     call: Any = None
@@ -165,7 +173,7 @@ def main() -> None:
         leave(1)
     if problem is None:
         channel.answer(b"h")
-        serve(channel, call)
+        serve(channel, Exam(call, coverage))
     else:
         channel.answer(b"e", failure(problem))
     leave(0)
