@@ -319,6 +319,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", REFUSED)
 async def test_cheats_and_faults_are_refused(
     kind: str, executor: LocalExecutor, target: Any, seen: Any
@@ -445,6 +446,7 @@ SORTER_TOML = TOML.replace("shop.prices:total", "shop.sorter:{call}").replace(
 )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "case",
     [
@@ -570,6 +572,7 @@ GENERATORS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", GENERATORS)
 async def test_a_generator_that_does_not_work_is_an_error(
     kind: str, executor: LocalExecutor, target: Any, seen: Any
@@ -601,6 +604,7 @@ BASELINES = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", BASELINES)
 async def test_a_baseline_that_cannot_be_a_measure_is_an_error(
     kind: str, executor: LocalExecutor, target: Any, seen: Any
@@ -669,6 +673,7 @@ async def test_a_program_is_challenged_through_its_output(
     assert evaluation.series[0].pairs[0].baseline.cpu_ns > 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "case",
     [
@@ -748,6 +753,7 @@ async def test_an_empty_round_trip_can_be_timed(executor: LocalExecutor) -> None
     assert workers() == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("machine", ["no_groups", "no_bubblewrap"])
 async def test_on_lesser_machines(
     machine: str, target: Any, seen: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

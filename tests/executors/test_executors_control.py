@@ -299,6 +299,7 @@ FORKS = """
 """
 
 
+@pytest.mark.long
 async def test_fork_bombs(executor: LocalExecutor, target: Any, seen: Any) -> None:
     target.config = target.configured(LIMITED)
     base = target.commit({"tests/conftest.py": "import shop.prices\n"})
@@ -310,6 +311,7 @@ async def test_fork_bombs(executor: LocalExecutor, target: Any, seen: Any) -> No
     broken(evaluation, "baseline", "[sandbox]")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", BAD)
 async def test_a_baseline_that_cannot_be_tested_is_an_error(
     kind: str, executor: LocalExecutor, target: Any, seen: Any
@@ -322,6 +324,7 @@ async def test_a_baseline_that_cannot_be_tested_is_an_error(
     assert evaluation.checks[-1].code == "baseline_red"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", BAD)
 async def test_the_same_on_a_candidate_is_its_failure(
     kind: str, executor: LocalExecutor, target: Any, seen: Any

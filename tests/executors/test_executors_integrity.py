@@ -326,6 +326,7 @@ ATTACKS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ATTACKS)
 async def test_pytest_attacked(name: str, executor: LocalExecutor, target: Any, seen: Any) -> None:
     code, codes = ATTACKS[name]
@@ -407,6 +408,7 @@ UNITTEST_ATTACKS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", UNITTEST_ATTACKS)
 async def test_unittest_attacked(
     name: str, executor: LocalExecutor, target: Any, seen: Any

@@ -50,6 +50,7 @@ max_pairs = 2
 """
 
 
+@pytest.mark.long
 @pytest.mark.timeout(240)
 async def test_proposals_make_inputs_and_compare(
     executor: LocalExecutor, target: Any, seen: Any

@@ -24,10 +24,12 @@ async def ready() -> AsyncIterator[Range_]:
             yield made
 
 
+@pytest.mark.long
 async def test_what_the_tests_must_catch_they_catch(ready: Range_) -> None:
     await all_caught(ready, "tests")
 
 
+@pytest.mark.long
 async def test_what_turned_asserts_must_catch_they_catch(ready: Range_) -> None:
     await all_caught(ready, "inverted")
 

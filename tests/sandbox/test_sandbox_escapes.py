@@ -37,6 +37,7 @@ async def test_every_promise_holds(sandbox: Sandbox) -> None:
     assert [row.name for row in report.rows] == [promise.name for promise in PROMISES]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("sandbox", ["watched", "copied", "landlock"], indirect=True)
 async def test_every_promise_holds_on_lesser_machines(sandbox: Sandbox) -> None:
     report = await attempts(sandbox, Path.home(), everything=True)
