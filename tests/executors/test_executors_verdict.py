@@ -58,10 +58,10 @@ async def test_a_real_gain_is_screened_and_confirmed(
             "baseline-tests",
             "tests",
             "inverted",
-            "coverage",
             "proof",
             "screen:total",
             "confirm:total",
+            "coverage",
         ),
     ]
     screened = [p for p in seen if p.stage == "screen:total"]
