@@ -443,6 +443,29 @@ def test_each_is_held_with_its_line(name: str) -> None:
         assert " ".join(line.split())[:60] in marks[0].text
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "held"),
+    [
+        ("LIMIT = 10", "LIMIT = 5", True),
+        ("LIMIT: int = 10", "LIMIT: int = -10", True),
+        ("NAME = 'a'", "NAME = 'b'", True),
+        ("LIMIT = 10", "LIMIT = 10  # rows", False),
+        ("_CHUNK = 10", "_CHUNK = 4096", False),
+        ("limit = 10", "limit = 5", False),
+        ("LIMIT = 10", "LIMIT = 10\nSIZE = 4096", False),
+        ("TABLE = (1, 2)", "TABLE = (1, 2, 3)", False),
+    ],
+)
+def test_a_public_constant_is_part_of_what_others_rely_on(
+    old: str,
+    new: str,
+    held: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    marks = look(f"{BEFORE}\n{old}\n", f"{BEFORE}\n{new}\n")
+    assert ({m.rule for m in marks} == {"changes-interface"}) == held
+    assert held or marks == ()
+
+
 def test_there_are_enough_of_them() -> None:
     assert len(HOSTILE) >= 60
 
@@ -478,7 +501,7 @@ def test_limits_stay_where_they_are(old: str, new: str, *, fine: bool) -> None:
 
 
 def test_a_limit_may_be_a_constant_of_the_module() -> None:
-    code = "MOST = {}\nOTHER = {}\n\n\ndef f(x):\n    assert x < MOST\n    return x + OTHER\n"
+    code = "_MOST = {}\n_OTHER = {}\n\n\ndef f(x):\n    assert x < _MOST\n    return x + _OTHER\n"
     marks = look(code.format(100, 1), code.format(10, 1))
     assert [m.rule for m in marks] == ["removes-check"]
     assert "a limit is 10.0 and was 100.0 in f" in marks[0].text

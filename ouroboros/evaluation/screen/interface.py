@@ -1,4 +1,4 @@
-"""What others may call: names that are gone, signatures that take less than they took. Pure.
+"""What others may call or read: names that are gone, signatures that take less, constants. Pure.
 
 Tests call a function in one way; whoever uses the target calls it in others. A name counts as
 public if no part of it begins with an underscore.
@@ -13,7 +13,8 @@ from ouroboros.evaluation.screen.syntax import FUNCTIONS, Function, Module
 
 
 def interface(before: Module, after: Module) -> Iterator[Finding]:
-    """Find public functions and classes that are gone or are called differently."""
+    """Find public functions and classes that are gone or are called differently, and constants."""
+    yield from _constants(before, after)
     for name, old in before.definitions.items():
         if not _public(name):
             continue
@@ -28,6 +29,36 @@ def interface(before: Module, after: Module) -> Iterator[Finding]:
                 yield Finding(
                     "changes-interface", after.path, new.lineno, f"{name}: {wrong}", shown
                 )
+
+
+def _constants(before: Module, after: Module) -> Iterator[Finding]:
+    """Find public constants with another value: a limit that no test comes near is still one."""
+    old, new = _values(before), _values(after)
+    for name, value in old.items():
+        other = new.get(name)
+        if other is not None and ast.dump(value) != ast.dump(other):
+            shown = line_of(after, other.lineno)
+            detail = f"{name} has another value"
+            yield Finding("changes-interface", after.path, other.lineno, detail, shown)
+
+
+def _values(module: Module) -> dict[str, ast.expr]:
+    """Return the plain numbers and texts that a module calls by a public name in capitals."""
+    found: dict[str, ast.expr] = {}
+    for node in module.tree.body:
+        target: ast.expr
+        value: ast.expr | None
+        if isinstance(node, ast.Assign) and len(node.targets) == 1:
+            target, value = node.targets[0], node.value
+        elif isinstance(node, ast.AnnAssign):
+            target, value = node.target, node.value
+        else:
+            continue
+        if isinstance(target, ast.Name) and target.id.isupper() and _public(target.id):
+            inner = value.operand if isinstance(value, ast.UnaryOp) else value
+            if value is not None and isinstance(inner, ast.Constant):
+                found[target.id] = value
+    return found
 
 
 def _public(name: str) -> bool:

@@ -77,7 +77,7 @@ RULES = {
     "adds-table": _holds("a large table of constants: answers may be looked up", "state"),
     "import-work": _holds("work done at import", "state"),
     "removes-check": _holds("fewer checks than before", "removed"),
-    "changes-interface": _holds("what others may call is called differently", "removed"),
+    "changes-interface": _holds("what others may call or read is another one", "removed"),
     "swallows-errors": _holds("hides errors that were seen before", "removed"),
     "addresses-reviewer": _holds("text that addresses a reviewer or a model", "persuasion"),
     "language-neutral": Rule(
