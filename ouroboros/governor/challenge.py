@@ -31,10 +31,11 @@ are of the size of what starting, loading and fetching differ by."""
 _CONSERVATION = "share of the saved CPU time that the whole process saved too"
 _IMPORT = "median CPU time to start and to import the target"
 _FIRST = "median CPU time of the first call"
-_SINGLE = "share of single inputs that take more than twice as long"
-_FEW = 0.10
-_SLOWER = 2.0
-_SLOWER_BY_NS = _MS // 4
+_SINGLE = "share of single inputs that take half as long again, or longer"
+_FEW = 0.05
+_BY_CHANCE = 2
+_SLOWER = 1.5
+_SLOWER_BY_NS = _MS // 5
 """Clocks and caches move a single call by as much."""
 _IDLE = "CPU time used while it should have waited"
 
@@ -130,18 +131,23 @@ def _grown(
 
 
 def _slower_inputs(pairs: Sequence[Pair]) -> Finding:
-    """Look at the first call of each bout: one input, the same for both sides, asked alone.
+    """Look at the calls that were asked alone, one input each, the same for both sides.
 
     A mean hides the few inputs on which a candidate is many times slower. This never refuses: a
     single call is noisy.
     """
+    calls = [
+        both
+        for p in pairs
+        for both in zip(p.baseline.single_cpu_ns, p.candidate.single_cpu_ns, strict=False)
+    ]
     if not pairs:
         return _NOTHING
-    slower = sum(
-        p.candidate.first_cpu_ns > _SLOWER * p.baseline.first_cpu_ns + _SLOWER_BY_NS for p in pairs
-    )
-    share = slower / len(pairs)
-    harmless = slower <= 1 or share <= _FEW
+    if not calls:
+        return Outcome.NEUTRAL, None  # a program: each of its calls is a process of its own
+    slower = sum(mine > _SLOWER * base + _SLOWER_BY_NS for base, mine in calls)
+    share = slower / len(calls)
+    harmless = slower <= _BY_CHANCE or share <= _FEW
     return (Outcome.NEUTRAL if harmless else Outcome.INCONCLUSIVE), share
 
 

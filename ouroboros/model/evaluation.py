@@ -48,7 +48,8 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     In a series of a challenge, `cpu_ns` and `wall_ns` are those of the calls alone, and the rest
     says what else the same process used (all CPU time, 0 elsewhere): `total_cpu_ns` from its start
     to its end, `start_cpu_ns` for starting the interpreter and importing the target, `first_cpu_ns`
-    for the first call, `idle_cpu_ns` while it should have waited for us.
+    for the first call, `idle_cpu_ns` while it should have waited for us, `single_cpu_ns` for calls
+    that were asked alone, one input each, in the same order on both sides.
     """
 
     cpu_ns: int
@@ -58,6 +59,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     start_cpu_ns: int = 0
     first_cpu_ns: int = 0
     idle_cpu_ns: int = 0
+    single_cpu_ns: tuple[int, ...] = ()
 
 
 class Pair(msgspec.Struct, frozen=True, kw_only=True, array_like=True):

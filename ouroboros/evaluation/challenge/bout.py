@@ -16,7 +16,7 @@ from ouroboros.evaluation.bench import Sides
 from ouroboros.evaluation.challenge.examiner import Examiner, conversing
 from ouroboros.evaluation.challenge.frames import Fault, Line, join
 from ouroboros.evaluation.challenge.peer import Lost, Met, in_thread, meet
-from ouroboros.evaluation.challenge.referee import Account, Bout
+from ouroboros.evaluation.challenge.referee import SINGLES, Account, Bout
 from ouroboros.evaluation.lab import INSIDE, Job
 from ouroboros.evaluation.records import Coverage, Modules, Records, decode
 from ouroboros.evaluation.suite import LIMIT_CODES, tail
@@ -93,7 +93,7 @@ async def hold(
         SandboxError: the sandbox failed.
     """
     job, spec = setting.job, setting.spec
-    inputs = await setting.examiner.papers([1, *[spec.batch] * spec.rounds])
+    inputs = await setting.examiner.papers([1, *[spec.batch] * spec.rounds, *[1] * SINGLES])
     papers = [join(paper) for paper in inputs]
     started = job.lab.clock_ns()
     order = ("candidate", "baseline") if candidate_first else ("baseline", "candidate")
@@ -205,6 +205,7 @@ def _sample(account: Account, met: Met, start_ns: int, outcome: Outcome) -> Samp
         start_cpu_ns=start_ns,
         first_cpu_ns=account.first_ns,
         idle_cpu_ns=met.peer.idle_ns,
+        single_cpu_ns=account.singles_ns,
     )
 
 

@@ -26,6 +26,10 @@ class Uncomparable(Exception):  # noqa: N818 - the same
     """The baseline's result has no bytes that could be compared."""
 
 
+SINGLES = 8
+"""Calls of a bout that are asked alone, after its rounds: what a few inputs cost, a mean hides."""
+
+
 class Account(msgspec.Struct, kw_only=True):
     """What one side has spent so far."""
 
@@ -33,6 +37,7 @@ class Account(msgspec.Struct, kw_only=True):
     first_ns: int = 0
     cpu_ns: int = 0
     wall_ns: int = 0
+    singles_ns: tuple[int, ...] = ()
 
 
 class Bout:
@@ -53,10 +58,10 @@ class Bout:
         self._order = (candidate, baseline) if candidate_first else (baseline, candidate)
 
     def hold(self, papers: list[bytes]) -> None:
-        """Have both sides answer: the first paper is the cold call, the others are the rounds.
+        """Have both sides answer: one cold call, the rounds, and at last single calls.
 
         Args:
-            papers: the inputs of each round, as the worker understands them.
+            papers: the inputs of each, as the worker understands them; the last `SINGLES` hold one.
 
         Raises:
             Lost: a side broke off.
@@ -68,7 +73,7 @@ class Bout:
                 side.timed(b"L", paper, expect=b"l")
             for side in self._order:
                 _, spent = side.timed(b"G", expect=b"g")
-                self._book(side, spent, cold=number == 0)
+                self._book(side, spent, cold=number == 0, single=number >= len(papers) - SINGLES)
             self._compare(number, paper)
             self._order = self._order[::-1]
 
@@ -77,10 +82,12 @@ class Bout:
         """Ask a side which files it has loaded."""
         return side.ask(b"M", expect=b"m", cap=_MODULES_CAP)
 
-    def _book(self, side: Peer, spent: Spent, *, cold: bool) -> None:
+    def _book(self, side: Peer, spent: Spent, *, cold: bool, single: bool) -> None:
         account = self.accounts[side.side]
         if cold:
             account.first_ns += spent.cpu_ns
+        elif single:
+            account.singles_ns += (spent.cpu_ns,)
         else:
             account.cpu_ns += spent.cpu_ns
             account.wall_ns += spent.wall_ns
