@@ -2,6 +2,11 @@
 
 import signal
 
+import pytest
+
+LESSER = ("landlock-watched]", "system]")
+"""The same tests on one more kind of machine: left to the whole suite, but for the attempts."""
+
 
 def pytest_configure() -> None:
     """Give what tests start the usual signals, also where the suite runs under nohup or behind `&`.
@@ -12,3 +17,11 @@ def pytest_configure() -> None:
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, lambda *_: None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as long what is run on many kinds of machines, all but the usual ones."""
+    for item in items:
+        attempts = item.name.startswith("test_every_promise_holds")
+        if item.path.parent.name == "sandbox" and item.name.endswith(LESSER) and not attempts:
+            item.add_marker("long")

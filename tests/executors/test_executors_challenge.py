@@ -107,7 +107,7 @@ async def test_an_honest_gain(
         assert saved > 0
     assert evaluation.assurance is Assurance.CHALLENGE
     assert evaluation.proof[0].startswith("shop/prices.py:")
-    assert seen.stages[-1] in {"screen:challenge:total", "confirm:challenge:total"}
+    assert seen.stages[-2:] == ["confirm:challenge:total", "coverage"]
     told = json.loads(logs[outcome(evaluation).log])
     assert len(set(told["seeds"])) == len(told["seeds"])
 
