@@ -337,7 +337,7 @@ SCENES = [
 ] + [("c1", ("R",)), ("c3", ("X",)), ("c1", ("space",)), ("c1", ("5", "G", "R"))]
 
 
-@pytest.mark.parametrize("size", [(80, 24), (160, 50)])
+@pytest.mark.parametrize("size", [(80, 24), pytest.param((160, 50), marks=pytest.mark.long)])
 async def test_foreign_text_never_reaches_the_terminal_raw(sit: Sit, size: tuple[int, int]) -> None:
     async with sit(evil_engine(), size) as seat:
         for name, keys in SCENES:
