@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from ouroboros.engine.core import Core, hold_expiry, plan_for, reason_of
 from ouroboros.engine.messages import candidate_message
 from ouroboros.engine.promotion import Promoter
+from ouroboros.engine.screening import marks_of
 from ouroboros.engine.tasks import cancel_and_wait, spawn
 from ouroboros.engine.watch import Watch
 from ouroboros.errors import (
@@ -23,7 +24,7 @@ from ouroboros.errors import (
     OuroborosError,
     PatchError,
 )
-from ouroboros.evaluation.screen import SOURCE_LIMIT, SOURCES_LIMIT, screen, screen_text
+from ouroboros.evaluation.screen import screen_text
 from ouroboros.governor.decide import Evidence, decide, screen_verdict
 from ouroboros.model import events as ev
 from ouroboros.model.evaluation import EvaluationStatus
@@ -166,8 +167,7 @@ class Pipeline:
         """Build the commit (objects and private refs only) and judge its shape before it runs."""
         core = self._core
         diff = await self._diff(c)
-        config = core.config.config
-        if await self._refused(c, screen_text(diff, config)):
+        if await self._refused(c, screen_text(diff, core.config.config)):
             return  # before git unpacks it
         try:
             built = await self._built_commit(c, diff)
@@ -175,16 +175,7 @@ class Pipeline:
             refusal = Reason(code="does_not_apply", text=str(error))
             await core.recorder.record(ev.Rejected(candidate=c.id, reasons=(refusal,)))
             return
-        repository = core.deps.repository
-        modes = await core.git(repository.modes, c.base, built.commit)
-        sources = await core.git(
-            repository.sources, c.base, built.commit, limit=SOURCE_LIMIT, total=SOURCES_LIMIT
-        )
-        tracked = await core.git(repository.files, c.base)
-        # In a thread: to read a large file as a syntax tree takes longer than a frame of a screen.
-        marks = await asyncio.to_thread(
-            screen, diff, built.files, modes, sources, config=config, tracked=tracked
-        )
+        marks = await marks_of(core, built, diff)
         if not await self._refused(c, marks):
             event = ev.Screened(candidate=c.id, files=built.files, marks=marks)
             await core.recorder.record(event)

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from ouroboros.engine.core import Core, hold_expiry
 from ouroboros.engine.messages import candidate_message, promotion_message, rollback_message
+from ouroboros.engine.screening import marks_of
 from ouroboros.errors import (
     BranchMovedError,
     ConflictError,
@@ -26,6 +27,7 @@ from ouroboros.errors import (
     WorkTreeError,
     WrongPhaseError,
 )
+from ouroboros.governor.decide import screen_verdict
 from ouroboros.model import events as ev
 from ouroboros.model.entry import Head
 from ouroboros.model.phase import Phase
@@ -124,18 +126,23 @@ class Promoter:
         await core.recorder.record(proof)
 
     async def _rebase(self, c: Candidate, head: str) -> None:
-        """Put the same change on the new head; it is evaluated again, against that head."""
-        core = self._core
+        """Put the same change on the new head; screened and evaluated again, against that head."""
+        core, repo = self._core, self._core.deps.repository
         try:
             built = await core.git(
-                core.deps.repository.rebase_candidate,
+                repo.rebase_candidate,
                 name=c.id,
                 commit=c.commit,
                 onto=head,
                 message=candidate_message(c.id, c.title),
             )
         except PatchConflictError as error:
-            await self._conflict(c, str(error))
+            await self._conflict(c, Reason(code="conflict", text=str(error)))
+            return
+        marks = await marks_of(core, built, await core.git(repo.diff, built.base, built.commit))
+        refusals = screen_verdict(marks)
+        if refusals:
+            await self._conflict(c, *refusals)
             return
         event = ev.Rebased(
             candidate=c.id,
@@ -143,16 +150,17 @@ class Promoter:
             commit=built.commit,
             tree=built.tree,
             checkpoint=built.checkpoint,
+            files=built.files,
+            marks=marks,
         )
         await core.recorder.record(event)
 
-    async def _conflict(self, c: Candidate, text: str) -> None:
+    async def _conflict(self, c: Candidate, *reasons: Reason) -> None:
         """The change cannot be put on the new head: no, or (with an intent written) a human."""
         if self._core.state.candidates[c.id].phase is Phase.PROMOTING:
-            await self._block(c.id, text)
+            await self._block(c.id, " ".join(r.text for r in reasons))
             return
-        reason = Reason(code="conflict", text=text)
-        await self._core.recorder.record(ev.Rejected(candidate=c.id, reasons=(reason,)))
+        await self._core.recorder.record(ev.Rejected(candidate=c.id, reasons=reasons))
 
     async def _block(self, name: str, text: str) -> None:
         event = ev.PromotionBlocked(candidate=name, reason=text, expires_ns=hold_expiry(self._core))

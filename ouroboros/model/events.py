@@ -208,12 +208,18 @@ class Expired(CandidateEvent, frozen=True, kw_only=True):
 
 
 class Rebased(CandidateEvent, frozen=True, kw_only=True):
-    """The branch moved: the same change on the new head, to be evaluated again."""
+    """The branch moved: the same change on the new head, screened, to be evaluated again.
+
+    `files` is what it changes there and `marks` what the screen says of it there; both are None in
+    entries older than they are.
+    """
 
     base: str
     commit: str
     tree: str
     checkpoint: str
+    files: tuple[FileChange, ...] | None = None
+    marks: tuple[Mark, ...] | None = None
 
 
 class PromotionStarted(CandidateEvent, frozen=True, kw_only=True):

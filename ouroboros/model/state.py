@@ -207,8 +207,14 @@ def _detail(c: Candidate, event: ev.CandidateEvent, stored: Stored) -> Candidate
         case ev.Screened():
             return replace(c, files=event.files, marks=event.marks)
         case ev.Applied() | ev.Rebased():
+            files, marks = c.files, c.marks
+            if isinstance(event, ev.Rebased):
+                files = files if event.files is None else event.files
+                marks = marks if event.marks is None else event.marks
             return replace(
                 c,
+                files=files,
+                marks=marks,
                 base=event.base,
                 commit=event.commit,
                 tree=event.tree,

@@ -350,6 +350,35 @@ class TestUsersTree:
         await reach(engine, name, Phase.PROMOTED)
         assert (world.root / "other.py").exists()
 
+    async def test_what_was_put_on_a_moved_branch_is_screened_there(
+        self, world: World, engine: Engine
+    ) -> None:
+        added = "--- /dev/null\n+++ b/helper.py\n@@ -0,0 +1 @@\n+y = 1\n"
+        name = await submit(engine, FASTER + added)
+        c = await reach(engine, name, Phase.HELD)
+        (world.root / "Helper.py").write_text("y = 1\n")
+        git(world.root, "add", "Helper.py")
+        git(world.root, "commit", "-q", "-m", "mine")
+        await engine.approve(name, actor=BY, commit=c.commit, reason="")
+        refused = await reach(engine, name, Phase.REJECTED)
+        assert [r.code for r in refused.reasons] == ["screen:case-collision"]
+        assert "'Helper.py'" in refused.reasons[0].text
+        assert not (world.root / "helper.py").exists()
+
+    async def test_marks_are_those_of_the_head_that_it_stands_on(
+        self, world: World, engine: Engine
+    ) -> None:
+        name = await submit(engine)
+        c = await reach(engine, name, Phase.HELD)
+        (world.root / "m.py").write_text(SOURCE_TEXT + "\n\ndef h(x):\n    return x\n")
+        git(world.root, "commit", "-q", "-am", "mine")
+        await engine.approve(name, actor=BY, commit=c.commit, reason="")
+        async with asyncio.timeout(10):
+            await engine._core.recorder.wait_for(lambda s: s.candidates[name].attempt == 2)
+        rebased = next(e for e in world.events() if e.kind == "rebased")
+        assert rebased.files == c.files
+        assert rebased.marks == engine.candidate(name).marks
+
 
 class TestRollback:
     async def test_rollback_is_a_new_commit_and_history_stays(

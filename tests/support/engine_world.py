@@ -32,6 +32,7 @@ from ouroboros.model.evaluation import (
     Series,
     Stage,
 )
+from ouroboros.model.events import AnyEvent
 from ouroboros.model.phase import Phase
 from ouroboros.model.progress import HotSpot, Progress
 from ouroboros.model.proposal import Proposal
@@ -241,8 +242,11 @@ class World:
         return git(self.root, "rev-parse", "main")
 
     def kinds(self) -> list[str]:
+        return [event.kind for event in self.events()]
+
+    def events(self) -> list[AnyEvent]:
         with Store.open(self.state / "ledger.sqlite", read_only=True) as store:
-            return [s.entry.event.kind for s in store.entries()]
+            return [s.entry.event for s in store.entries()]
 
 
 async def reach(engine: Engine, name: str, *phases: Phase, timeout_s: float = 20) -> Candidate:
