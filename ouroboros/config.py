@@ -21,6 +21,7 @@ import msgspec
 from ouroboros.errors import ConfigError
 from ouroboros.model.evaluation import Assurance, Containment
 from ouroboros.model.globs import matches
+from ouroboros.model.metric import Direction, Kind, Pairing, Role, Scale
 
 FILE_NAME = "ouroboros.toml"
 
@@ -47,6 +48,13 @@ class Answer(StrEnum):
     ALLOW = "allow"
     HOLD = "hold"
     REJECT = "reject"
+
+
+class Fdr(StrEnum):
+    """How false discoveries over many candidates are bounded. Measured: docs/statistics."""
+
+    CONFIRM = "confirm"
+    E_LOND = "e-lond"
 
 
 class Duration(int):
@@ -155,6 +163,36 @@ class Tests(Section, frozen=True, kw_only=True):
     """Run the tests once more with every `assert` turned around: each test that can fail must."""
 
 
+class Metric(Section, frozen=True, kw_only=True):
+    """`[benchmarks.NAME.metrics.METRIC]`: one metric of a benchmark.
+
+    `cpu`, `wall` and `memory` are always there; `instructions` (by callgrind) where it is named
+    here. Any other name is a number that the command reports, or (`files`) the size of files.
+    """
+
+    role: Role | None = None
+    """`objective` (a gain in one is needed), `guard` (may not get worse than its margin), `report`
+    (shown, decides nothing). Left out: `cpu` is an objective, `wall`, `memory`, `instructions` and
+    sizes are guards, reported numbers are reports."""
+    kind: Kind | None = None
+    """`paired` (noisy: judged by pairs) or `exact` (the same in every run). Left out: `exact` for
+    `memory`, `instructions` and sizes, else `paired`. What is declared exact and differs by more
+    than 1 % between runs of the same code is judged by pairs."""
+    direction: Direction = Direction.LOWER
+    """Which way is better; always `lower` for what the harness measures."""
+    unit: str = ""
+    """Shown beside the numbers."""
+    scale: Scale = Scale.RATIO
+    """`ratio` for positive numbers; `difference` for scores that may be zero or negative, whose
+    margins are then in the score's own unit."""
+    max_degradation: float | None = None
+    """Margin. Left out: that of the benchmark or `[governor]` (`wall`, `memory`: their own)."""
+    min_gain: float | None = None
+    """Smallest gain worth looking for. Left out: that of `[governor]`."""
+    files: tuple[str, ...] = ()
+    """Globs of files in the tree whose total size in bytes is the metric."""
+
+
 class Benchmark(Section, frozen=True, kw_only=True):
     """`[benchmarks.NAME]`: a command whose cost is the objective."""
 
@@ -164,6 +202,16 @@ class Benchmark(Section, frozen=True, kw_only=True):
     """Wall time of one run."""
     max_degradation: float | None = None
     """Margin of this benchmark; empty means `[governor] max_degradation`."""
+    pairing: Pairing = Pairing.SEQUENTIAL
+    """`sequential`, or `duet`: both runs of a pair at once, which is quieter on a shared machine
+    with two free cores; wall time then decides nothing."""
+    metrics: dict[str, Metric] = {}
+    """Metrics besides, or with other roles and margins than, the usual ones. Where one is reported
+    by the command, the last line that it prints is a JSON object of numbers."""
+    evaluator: tuple[str, ...] = ()
+    """Judges the output instead of the command: it runs in a sandbox of its own on the baseline's
+    tree, reads what the command printed on its standard input, and prints the JSON object. What
+    the command itself reports is only believed by a human."""
 
 
 class Challenge(Section, frozen=True, kw_only=True):
@@ -195,6 +243,83 @@ class Challenge(Section, frozen=True, kw_only=True):
     `command`, of one process."""
     max_degradation: float | None = None
     """Margin of this challenge; empty means `[governor] max_degradation`."""
+
+
+class Autonomy(Section, frozen=True, kw_only=True):
+    """`[governor.autonomy]`: which accepted candidates are promoted without a human.
+
+    Only read in mode `autonomous`. All of it must hold, besides the `min_*` and `max_*` keys of
+    `[governor]`.
+    """
+
+    paths: tuple[str, ...] = ("**",)
+    """Globs: every changed file lies in one of them."""
+    proposers: tuple[str, ...] = ("*",)
+    """Globs of the proposers' names."""
+    min_gain: float = 0.0
+    """Confirmed gain (the estimate of the confirmation) in an objective, as a fraction."""
+
+
+class Limits(Section, frozen=True, kw_only=True):
+    """`[governor.limits]`: how much may happen, and when."""
+
+    promotions_per_day: int = 50
+    """Promotions without a human in 24 hours; beyond it, accepted candidates are held."""
+    promotions_per_proposer: int = 50
+    """The same, of one proposer."""
+    freeze: tuple[str, ...] = ()
+    """Windows without any promotion: `"Fri 16:00 - Mon 08:00"` (each week), `"22:00 - 06:00"` (each
+    day), `"2026-12-20 - 2027-01-02"`. What is accepted or approved waits for the end; rollbacks
+    do not."""
+    timezone: str = "UTC"
+    """In which the windows are read, for instance `Europe/Berlin`."""
+    quorum: int = 1
+    """Approvals of different people that a held candidate needs."""
+    reviewed: tuple[str, ...] = ()
+    """Globs of files that always need people: a candidate that touches one is held, needs
+    `reviewed_quorum` approvals, and none of them from who proposed it."""
+    reviewed_quorum: int = 2
+    """Approvals of different people for `reviewed` files."""
+    rollbacks_in_a_row: int = 2
+    """Circuit breaker: after so many promotions in a row that were rolled back, the engine pauses
+    itself and raises an alert."""
+
+
+class Budget(Section, frozen=True, kw_only=True):
+    """`[governor.budget]`: what errors and small losses may add up to."""
+
+    fdr: Fdr = Fdr.CONFIRM
+    """`confirm`: every gain is proven twice, the second time on fresh pairs. `e-lond`: besides, the
+    share of false discoveries among all is at most `fdr_level`, under any dependence; costs about
+    a quarter of the gains."""
+    fdr_level: float = 0.05
+    """For `e-lond`."""
+    cumulative: bool = True
+    """Whether a candidate must also be proven not to be worse than the anchor by more than the
+    margins, so that small losses do not add up."""
+    anchor_gain: float = 0.10
+    """The anchor moves by itself to a head that is proven to be better by this fraction."""
+    anchor_every: int = 20
+    """Head is measured against the anchor after so many promotions..."""
+    anchor_interval: Duration = msgspec.field(default_factory=lambda: seconds(7 * 86400))
+    """...or when so much time has passed since, if anything was promoted."""
+    similarity: float = 0.9
+    """A proposal whose changed lines are this similar to an earlier one's continues its evidence
+    instead of starting anew; 1 means only the same change."""
+
+
+class Calibration(Section, frozen=True, kw_only=True):
+    """`[governor.calibration]`: how noisy this machine is for each benchmark."""
+
+    enabled: bool = True
+    """Whether the baseline is measured against itself before a benchmark is first used."""
+    pairs: int = 10
+    """Pairs of a calibration."""
+    every: Duration = msgspec.field(default_factory=lambda: seconds(7 * 86400))
+    """When it is repeated."""
+    too_noisy: float = 4.0
+    """A benchmark whose pair noise is more than this many times its margin is not measured at all:
+    the answer is "too noisy", with the number of pairs that it would need."""
 
 
 class Governor(Section, frozen=True, kw_only=True):
@@ -265,6 +390,10 @@ class Governor(Section, frozen=True, kw_only=True):
         "ouroboros.toml",
     )
     """Globs that no candidate may touch; tests and benchmarks are run from the baseline's copy."""
+    autonomy: Autonomy = msgspec.field(default_factory=Autonomy)
+    limits: Limits = msgspec.field(default_factory=Limits)
+    budget: Budget = msgspec.field(default_factory=Budget)
+    calibration: Calibration = msgspec.field(default_factory=Calibration)
 
 
 class Screen(Section, frozen=True, kw_only=True):

@@ -3,6 +3,8 @@
 import msgspec
 
 from ouroboros.config import Config
+from ouroboros.model.evaluation import Purpose, Series
+from ouroboros.model.verdict import Context
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,6 +20,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         config: the configuration in force when the plan was made.
         python: absolute path of the target's interpreter.
         seed: of the coin that orders pairs; drawn by the engine, kept in the ledger's samples.
+        purpose: what it is for.
+        context: level of "improved", anchor, what is too noisy; None where nothing is known.
+        prior: pairs to go on from: of an interrupted attempt, or (`inherited`) of the same idea.
     """
 
     candidate: str
@@ -29,3 +34,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     config: Config
     python: str
     seed: int
+    purpose: Purpose = Purpose.CANDIDATE
+    context: Context | None = None
+    prior: tuple[Series, ...] = ()

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from ouroboros.evaluation.plan import Plan
-from ouroboros.model.evaluation import Evaluation
+from ouroboros.model.evaluation import Evaluation, Series
 from ouroboros.model.progress import HotSpot, Progress
 
 Report = Callable[[Progress], None]
@@ -37,6 +37,19 @@ class Executor(Protocol):
 
         Raises:
             EvaluationError: the benchmark failed, printed nothing of use, or could not be run.
+        """
+        ...
+
+    async def calibrate(self, plan: Plan, names: tuple[str, ...]) -> tuple[Series, ...]:
+        """Measure the baseline against itself: `[governor.calibration] pairs` pairs of each.
+
+        Args:
+            plan: whose baseline; its candidate is not touched.
+            names: of benchmarks and challenges, as their series are named.
+
+        Raises:
+            EvaluationError: the baseline failed.
+            CancelledByHumanError: after `cancel(plan.candidate)` or `close`.
         """
         ...
 

@@ -24,7 +24,7 @@ from ouroboros.evaluation.plan import Plan
 from ouroboros.evaluation.profile import profile
 from ouroboros.evaluation.trees import Export, Trees
 from ouroboros.executors import PutEvidence, Report
-from ouroboros.model.evaluation import Evaluation
+from ouroboros.model.evaluation import Evaluation, Series
 from ouroboros.model.progress import HotSpot
 from ouroboros.sandbox import Sandbox
 
@@ -92,6 +92,10 @@ class LocalExecutor:
             except asyncio.CancelledError:
                 running.absorb(plan.candidate)
                 raise
+
+    async def calibrate(self, plan: Plan, names: tuple[str, ...]) -> tuple[Series, ...]:
+        """Measure the baseline against itself."""
+        raise NotImplementedError
 
     async def cancel(self, candidate: str) -> None:
         """Stop the evaluation of one candidate; returns when its processes are gone."""

@@ -50,6 +50,8 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     to its end, `start_cpu_ns` for starting the interpreter and importing the target, `first_cpu_ns`
     for the first call, `idle_cpu_ns` while it should have waited for us, `single_cpu_ns` for calls
     that were asked alone, one input each, in the same order on both sides.
+
+    `reported` holds what the run or its evaluator said, by metric; always finite numbers.
     """
 
     cpu_ns: int
@@ -60,6 +62,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     first_cpu_ns: int = 0
     idle_cpu_ns: int = 0
     single_cpu_ns: tuple[int, ...] = ()
+    reported: dict[str, float] = {}
 
 
 class Pair(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -71,11 +74,30 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     candidate: Sample
 
 
+class Purpose(StrEnum):
+    """What an evaluation is for.
+
+    `candidate`: checks, then as few pairs as the answer needs. `watch`: the same, but a regression
+    is looked for and no gain, so that nothing is given up early and nothing confirmed. `anchor`:
+    no checks, a fixed number of pairs, for an estimate with bounds.
+    """
+
+    CANDIDATE = "candidate"
+    WATCH = "watch"
+    ANCHOR = "anchor"
+
+
 class Stage(StrEnum):
-    """Which stage of the benchmark a series belongs to; confirmation uses fresh pairs only."""
+    """Which stage of the benchmark a series belongs to; confirmation uses fresh pairs only.
+
+    `anchor`: the candidate against the anchor, for the cumulative budget; `calibrate`: the baseline
+    against itself.
+    """
 
     SCREEN = "screen"
     CONFIRM = "confirm"
+    ANCHOR = "anchor"
+    CALIBRATE = "calibrate"
 
 
 CHALLENGE = "challenge:"
@@ -85,12 +107,27 @@ CHALLENGE = "challenge:"
 class Series(msgspec.Struct, frozen=True, kw_only=True):
     """All pairs of one benchmark at one stage, in time order, none discarded.
 
-    `benchmark` is a key of `[benchmarks]`, or `challenge:` and a key of `[challenges]`.
+    `benchmark` is a key of `[benchmarks]`, or `challenge:` and a key of `[challenges]`. The first
+    `inherited` pairs were taken by an earlier evaluation of the same idea, which goes on here.
     """
 
     benchmark: str
     stage: Stage
     pairs: tuple[Pair, ...]
+    inherited: int = 0
+
+
+class Exact(msgspec.Struct, frozen=True, kw_only=True):
+    """The values of an exact metric that is not taken with each pair (instructions, sizes).
+
+    One value a run, in the metric's unit. In the stage `anchor`, `baseline` is the anchor.
+    """
+
+    benchmark: str
+    metric: str
+    stage: Stage
+    baseline: tuple[float, ...]
+    candidate: tuple[float, ...]
 
 
 class Containment(StrEnum):
@@ -156,3 +193,9 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     wall_ns: int
     proof: tuple[str, ...] = ()
     untested: tuple[str, ...] = ()
+    exact: tuple[Exact, ...] = ()
+    anchor_commit: str = ""
+    """What the series of the stage `anchor` were measured against; empty where that was not asked
+    for, or not come to."""
+    anchor_cause: str = ""
+    """Why the anchor could not be measured although it was asked for."""

@@ -11,9 +11,13 @@ from typing import ClassVar
 
 import msgspec
 
-from ouroboros.model.evaluation import Evaluation
+from ouroboros.model.evaluation import Evaluation, Exact, Series
+from ouroboros.model.metric import Noise
 from ouroboros.model.proposal import Cost, FileChange, Mark
-from ouroboros.model.verdict import Reason, Verdict
+from ouroboros.model.verdict import Comparison, Context, Reason, Verdict
+
+Setting = str | int | float | bool | list[str] | None
+"""A value of the configuration as TOML writes it."""
 
 
 def tag(name: str) -> str:
@@ -78,6 +82,46 @@ class ConfigLoaded(Event, frozen=True, kw_only=True):
 
     config_hash: str
     text: str
+
+
+class LimitsChanged(Event, frozen=True, kw_only=True):
+    """A human changed thresholds at run time; they apply to candidates that are proposed later.
+
+    `changes` maps dotted keys (`governor.max_degradation`) to values, or to None to return to what
+    the file says; `config_hash` and `text` name the policy that is in force from here on (see
+    `ouroboros.config.Loaded`).
+    """
+
+    changes: dict[str, Setting]
+    config_hash: str
+    text: str
+    reason: str
+
+
+class Calibrated(Event, frozen=True, kw_only=True):
+    """The baseline was measured against itself, to know how noisy the machine is."""
+
+    series: Series
+    noise: tuple[Noise, ...]
+
+
+class AnchorMoved(Event, frozen=True, kw_only=True):
+    """The anchor is another version from here on: by a human, or by proof of a gain."""
+
+    commit: str
+    version: int
+    reason: str
+
+
+class AnchorMeasured(Event, frozen=True, kw_only=True):
+    """Head was measured against the anchor: the only total that is shown as a gain."""
+
+    anchor: str
+    commit: str
+    version: int
+    series: tuple[Series, ...]
+    comparisons: tuple[Comparison, ...]
+    exact: tuple[Exact, ...] = ()
 
 
 class Paused(Event, frozen=True, kw_only=True):
@@ -152,10 +196,11 @@ class Applied(CandidateEvent, frozen=True, kw_only=True):
 
 
 class EvaluationStarted(CandidateEvent, frozen=True, kw_only=True):
-    """The executor took the plan."""
+    """The executor took the plan. `context` is None in entries older than it."""
 
     attempt: int
     executor: str
+    context: Context | None = None
 
 
 class Requeued(CandidateEvent, frozen=True, kw_only=True):
@@ -192,6 +237,13 @@ class Rejected(CandidateEvent, frozen=True, kw_only=True):
 
 class Approved(CandidateEvent, frozen=True, kw_only=True):
     """A human said yes to exactly `commit`."""
+
+    commit: str
+    reason: str
+
+
+class Endorsed(CandidateEvent, frozen=True, kw_only=True):
+    """A human said yes to exactly `commit`, and more people are needed; it stays held."""
 
     commit: str
     reason: str
@@ -299,6 +351,10 @@ AnyEvent = (
     | EngineStarted
     | EngineStopped
     | ConfigLoaded
+    | LimitsChanged
+    | Calibrated
+    | AnchorMoved
+    | AnchorMeasured
     | Paused
     | Resumed
     | CycleStarted
@@ -314,6 +370,7 @@ AnyEvent = (
     | Held
     | Rejected
     | Approved
+    | Endorsed
     | Denied
     | Expired
     | Rebased

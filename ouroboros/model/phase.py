@@ -75,6 +75,7 @@ MOVES: Mapping[Phase, Mapping[str, Phase]] = {
     },
     Phase.HELD: {
         "approved": Phase.ACCEPTED,
+        "endorsed": Phase.HELD,  # more people are needed
         "denied": Phase.REJECTED,
         "expired": Phase.REJECTED,
         "cancelled": Phase.CANCELLED,

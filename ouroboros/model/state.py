@@ -15,9 +15,10 @@ from ouroboros.errors import IllegalMoveError
 from ouroboros.model import events as ev
 from ouroboros.model.entry import GENESIS, Stored
 from ouroboros.model.evaluation import Evaluation
+from ouroboros.model.metric import Noise
 from ouroboros.model.phase import FINAL, START, Phase, step
 from ouroboros.model.proposal import FileChange, Mark
-from ouroboros.model.verdict import Reason, Verdict
+from ouroboros.model.verdict import Comparison, Context, Reason, Verdict
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,6 +26,9 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 
     `commit` is the candidate commit (empty before it is applied). It covers base and content, so
     it is also the hash to which approvals are bound. `since_ns` is when the phase was entered.
+    `proposed_by` is the actor; `policy` the hash of the policy in force when it was proposed, under
+    which it is judged; `approvals` are the actors who said yes so far; `discovered` tells whether
+    the evidence ever wanted to promote it.
     """
 
     id: str
@@ -53,6 +57,11 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     promoted_commit: str = ""
     approved_by: str = ""
     verdict_seq: int = 0
+    proposed_by: str = ""
+    policy: str = ""
+    context: Context | None = None
+    approvals: tuple[str, ...] = ()
+    discovered: bool = False
 
 
 class Version(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +79,26 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     change: float | None = None
     restores: int = -1
     active: bool = True
+
+
+class Anchor(msgspec.Struct, frozen=True, kw_only=True):
+    """The version that bounds cumulative loss; who put it there and why."""
+
+    commit: str
+    version: int
+    ts: int
+    actor: str
+    reason: str
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest measurement of a head against an anchor: the total that may be shown as a gain."""
+
+    anchor: str
+    commit: str
+    version: int
+    ts: int
+    comparisons: tuple[Comparison, ...]
 
 
 class Intent(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,6 +161,16 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     versions: tuple[Version, ...] = ()
     intent: Intent | None = None
     alerts: tuple[Alert, ...] = ()
+    anchor: Anchor | None = None
+    standing: Standing | None = None
+    noise: tuple[Noise, ...] = ()
+    """The newest calibration of each benchmark, metric and machine."""
+    overrides: Mapping[str, ev.Setting] = {}
+    """Thresholds that a human changed at run time, by dotted key."""
+    tests: int = 0
+    """How many tests of ideas were begun (a continued one counts once)."""
+    discoveries: int = 0
+    """How many candidates the evidence wanted to promote."""
 
 
 def advance(state: State, stored: Stored) -> State:
@@ -177,13 +216,23 @@ def _put(state: State, *changed: Candidate) -> State:
 def _one(state: State, event: ev.CandidateEvent, stored: Stored) -> State:
     ts = stored.entry.ts
     if isinstance(event, ev.Proposed):
-        return _put(state, _born(event, ts))
+        return _put(state, _born(event, stored, state.config_hash))
     old = _candidate(state, event.candidate)
     moved = replace(old, phase=step(old.phase, event.kind), since_ns=ts)
-    return _put(state, _detail(moved, event, stored))
+    return _counted(_put(state, _detail(moved, event, stored)), old, event)
 
 
-def _born(event: ev.Proposed, ts: int) -> Candidate:
+def _counted(state: State, old: Candidate, event: ev.CandidateEvent) -> State:
+    """Count tests and discoveries, each once a candidate."""
+    if isinstance(event, ev.EvaluationStarted) and event.context is not None:
+        return replace(state, tests=max(state.tests, event.context.test))
+    if state.candidates[old.id].discovered and not old.discovered:
+        return replace(state, discoveries=state.discoveries + 1)
+    return state
+
+
+def _born(event: ev.Proposed, stored: Stored, policy: str) -> Candidate:
+    ts = stored.entry.ts
     return Candidate(
         id=event.candidate,
         phase=Phase.PROPOSED,
@@ -197,6 +246,8 @@ def _born(event: ev.Proposed, ts: int) -> Candidate:
         created_ns=ts,
         since_ns=ts,
         predicted_gain=event.predicted_gain,
+        proposed_by=stored.entry.actor,
+        policy=policy,
     )
 
 
@@ -223,9 +274,10 @@ def _detail(c: Candidate, event: ev.CandidateEvent, stored: Stored) -> Candidate
                 verdict=None,
                 reasons=(),
                 approved_by="",
+                approvals=(),
             )
         case ev.EvaluationStarted():
-            return replace(c, attempt=event.attempt)
+            return replace(c, attempt=event.attempt, context=event.context or c.context)
         case ev.Evaluated():
             return replace(c, evaluation=event.evaluation)
         case ev.Accepted() | ev.Held():
@@ -236,11 +288,14 @@ def _detail(c: Candidate, event: ev.CandidateEvent, stored: Stored) -> Candidate
                 reasons=event.verdict.reasons,
                 expires_ns=expires,
                 verdict_seq=seq,
+                discovered=c.discovered or event.verdict.wants_promotion,
             )
         case ev.Rejected():
             return replace(c, verdict=event.verdict, reasons=event.reasons, verdict_seq=seq)
         case ev.Approved():
-            return replace(c, approved_by=actor, expires_ns=0)
+            return replace(c, approved_by=actor, approvals=(*c.approvals, actor), expires_ns=0)
+        case ev.Endorsed():
+            return replace(c, approvals=(*c.approvals, actor))
         case ev.Denied():
             return replace(c, reasons=(Reason(code="denied", text=f"{actor}: {event.reason}"),))
         case ev.Expired():
@@ -248,7 +303,9 @@ def _detail(c: Candidate, event: ev.CandidateEvent, stored: Stored) -> Candidate
             return replace(c, reasons=(Reason(code="expired", text=text),))
         case ev.PromotionBlocked():
             blocked = Reason(code="promotion_blocked", text=event.reason)
-            return replace(c, reasons=(blocked,), expires_ns=event.expires_ns, approved_by="")
+            return replace(
+                c, reasons=(blocked,), expires_ns=event.expires_ns, approved_by="", approvals=()
+            )
         case ev.Promoted():
             return replace(c, version=event.version, promoted_commit=event.commit)
         case ev.Cancelled():
@@ -273,8 +330,10 @@ def _engine(state: State, event: ev.AnyEvent, stored: Stored) -> State:  # noqa:
     match event:
         case ev.TargetAdopted():
             first = Version(number=0, commit=event.commit, ts=ts, title="as found")
+            anchor = Anchor(commit=event.commit, version=0, ts=ts, actor=actor, reason="as found")
             return replace(
                 state,
+                anchor=anchor,
                 target=event.target,
                 path=event.path,
                 branch=event.branch,
@@ -286,6 +345,12 @@ def _engine(state: State, event: ev.AnyEvent, stored: Stored) -> State:  # noqa:
             return replace(state, running=False)
         case ev.ConfigLoaded():
             return replace(state, config_hash=event.config_hash)
+        case ev.LimitsChanged():
+            merged = {**state.overrides, **event.changes}
+            overrides = {k: v for k, v in merged.items() if v is not None}
+            return replace(state, config_hash=event.config_hash, overrides=overrides)
+        case ev.Calibrated() | ev.AnchorMoved() | ev.AnchorMeasured():
+            return _measured(state, event, stored)
         case ev.Paused():
             return replace(state, paused=True, pause_reason=event.reason, pause_actor=actor)
         case ev.Resumed():
@@ -316,6 +381,34 @@ def _engine(state: State, event: ev.AnyEvent, stored: Stored) -> State:  # noqa:
             return _rolled_back(state, event, ts)
         case _:
             return state
+
+
+def _measured(
+    state: State, event: ev.Calibrated | ev.AnchorMoved | ev.AnchorMeasured, stored: Stored
+) -> State:
+    ts, actor = stored.entry.ts, stored.entry.actor
+    match event:
+        case ev.Calibrated():
+            new = {(n.benchmark, n.metric, n.machine): n for n in (*state.noise, *event.noise)}
+            return replace(state, noise=tuple(new.values()))
+        case ev.AnchorMoved():
+            anchor = Anchor(
+                commit=event.commit,
+                version=event.version,
+                ts=ts,
+                actor=actor,
+                reason=event.reason,
+            )
+            return replace(state, anchor=anchor)
+        case ev.AnchorMeasured():
+            standing = Standing(
+                anchor=event.anchor,
+                commit=event.commit,
+                version=event.version,
+                ts=ts,
+                comparisons=event.comparisons,
+            )
+            return replace(state, standing=standing)
 
 
 def _cycle_finished(state: State, event: ev.CycleFinished, ts: int) -> State:
