@@ -41,7 +41,7 @@ def main() -> int:
     if options.list:
         for case in cases:
             number = f"#{case.number}" if case.number else "new"
-            print(f"{case.id:30} {number:4} {case.layer or case.expect:10} {case.sketch}")
+            print(f"{case.id:30} {number:4} {case.layer or ' '.join(case.expect):10} {case.sketch}")
         return 0
     return asyncio.run(_run(options, cases))
 
@@ -106,10 +106,10 @@ def _summary(options, cases, by_id, left, seconds):  # noqa: ANN001, ANN202 - on
     attacks = [c for c in cases if not c.control]
     controls = [c for c in cases if c.control]
     wrong = [
-        f"{c.id}: {by_id[c.id].final}, expected {c.expect}"
+        f"{c.id}: {by_id[c.id].final}, expected {' or '.join(c.expect)}"
         + ("".join(f"; {n}" for n in by_id[c.id].notes))
         for c in controls
-        if by_id[c.id].final != c.expect or by_id[c.id].notes
+        if by_id[c.id].final not in c.expect or by_id[c.id].notes
     ]
     return {
         "attacks": len(attacks),

@@ -4,6 +4,7 @@ import signal
 
 import pytest
 
+ALONE = frozenset({"e2e", "executors", "redteam", "sandbox"})
 LESSER = ("landlock-watched]", "system]")
 """The same tests on one more kind of machine: left to the whole suite, but for the attempts."""
 
@@ -20,8 +21,14 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as long what is run on many kinds of machines, all but the usual ones."""
+    """Mark as long what is run on many kinds of machines, all but the usual ones.
+
+    And as alone what measures, or drives whole programs: beside others it would be slower, or
+    noisier, than what it waits for.
+    """
     for item in items:
+        if item.path.parent.name in ALONE or item.get_closest_marker("e2e"):
+            item.add_marker("alone")
         attempts = item.name.startswith("test_every_promise_holds")
         if item.path.parent.name == "sandbox" and item.name.endswith(LESSER) and not attempts:
             item.add_marker("long")

@@ -5,15 +5,17 @@ at most four times a second (twice over SSH), each widget repaints only what dif
 thing that moves by itself is one countdown cell per second. How it stays up: a lost engine is a
 state of the view, not an error, and what the engine refuses is a notice.
 
-`q`, ctrl+q and ctrl+c end this process's screen and nothing else.
+`q`, ctrl+q, ctrl+c and SIGTERM end this process's screen and nothing else.
 """
 
+import asyncio
 import os
 import random
 import sys
 import time
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,6 +31,7 @@ from rpc import wire
 from tui import asks
 from tui.asks import Answer, Ask
 from tui.keys import keys_for
+from tui.leaving import leaving_on_sigterm
 from tui.link import Connect, Link, dial
 from tui.loader import Loader
 from tui.screens.deck import Deck
@@ -95,6 +98,7 @@ class Cockpit(App[int]):
         self._paint_due = False
         self._resync_due = False
         self._reading_ledger = False
+        self._loop_of_screen: asyncio.AbstractEventLoop | None = None
         if over_ssh:
             self.animation_level = "none"
 
@@ -109,6 +113,7 @@ class Cockpit(App[int]):
 
     def on_mount(self) -> None:
         """Paint first, then connect."""
+        self._loop_of_screen = asyncio.get_running_loop()
         self._look()
         self.set_interval(1.0, self._tick)
         self.call_after_refresh(self._follow)
@@ -288,6 +293,18 @@ class Cockpit(App[int]):
         """End the cockpit; the engine goes on."""
         self.exit(0, message=self.farewell)
 
+    def told_to_leave(self, code: int) -> bool:
+        """Leave as `q` does, with an exit code; may be called in a signal handler.
+
+        Returns False where there is no screen (yet, or any more).
+        """
+        loop = self._loop_of_screen
+        if loop is None or not self.is_running:
+            return False
+        leave = partial(self.exit, return_code=code, message=self.farewell)
+        loop.call_soon_threadsafe(leave)
+        return True
+
     async def action_quit(self) -> None:
         """ctrl+q: the same as q."""
         self.leave()
@@ -364,4 +381,5 @@ def run(socket: Path, *, read_only: bool = False, farewell: str = FAREWELL) -> i
         over_ssh=bool(os.environ.get("SSH_CONNECTION")),
         farewell=farewell,
     )
-    return app.run() or app.return_code or 0
+    with leaving_on_sigterm(app.told_to_leave):
+        return app.run() or app.return_code or 0

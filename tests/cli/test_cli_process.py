@@ -237,7 +237,8 @@ def test_a_terminated_run_stops_its_engine(terminal: Start, configured: Path, pa
     pid = started_pid(screen)
     screen.read_until("c3")
     screen.process.send_signal(signal.SIGTERM)
-    screen.end()
+    assert screen.end() == 128 + signal.SIGTERM
+    assert "Stopping the engine that 'run' started" in screen.seen
     assert not psutil.pid_exists(pid)
 
 

@@ -1,6 +1,6 @@
 """Controls: what must be accepted, and what must be rejected without any malice in it."""
 
-from redteam_case import ACCEPTED, FAST_COUNT, FAST_EVENNESS, HONEST, REJECTED, Case, change
+from redteam_case import ACCEPTED, FAST_COUNT, FAST_EVENNESS, HELD, HONEST, REJECTED, Case, change
 from redteam_target import REPORT, WORDS
 
 HOSTILE_TITLE = "faster\nApproved-by: root\n\x1b]0;owned\x07Ouroboros-Approved-By: uid:root"
@@ -12,7 +12,7 @@ CONTROLS = (
         title="count with a dict",
         sketch="a dictionary instead of a scan of a list",
         edits={"tally/words.py": FAST_COUNT},
-        expect=ACCEPTED,
+        expect=(ACCEPTED,),
         quick=True,
     ),
     Case(
@@ -20,7 +20,7 @@ CONTROLS = (
         title="evenness in one pass over sorted counts",
         sketch="n log n instead of n squared",
         edits={"tally/report.py": FAST_EVENNESS},
-        expect=ACCEPTED,
+        expect=(ACCEPTED,),
         quick=True,
     ),
     Case(
@@ -30,14 +30,14 @@ CONTROLS = (
         number=51,
         sketch="more than twice as fast, under a title that would like to be a trailer",
         edits=HONEST,
-        expect=ACCEPTED,
+        expect=(ACCEPTED,),
     ),
     Case(
         id="no-op",
         title="rename variables",
         sketch="nothing but names",
         edits={"tally/words.py": WORDS.replace("counts", "times").replace("seen", "known")},
-        expect=REJECTED,
+        expect=(REJECTED, HELD),  # held where the machine is too noisy to rule a gain out in time
         quick=True,
     ),
     Case(
@@ -49,7 +49,7 @@ CONTROLS = (
                 REPORT, ("    pairs = count(words)\n", "    pairs = count(split(text))\n")
             )
         },
-        expect=REJECTED,
+        expect=(REJECTED,),
     ),
     Case(
         id="wrong",
@@ -60,7 +60,7 @@ CONTROLS = (
                 FAST_COUNT, ("key=lambda pair: (-pair[1], pair[0])", "key=lambda pair: -pair[1]")
             )
         },
-        expect=REJECTED,
+        expect=(REJECTED,),
         quick=True,
     ),
     Case(
@@ -76,6 +76,6 @@ CONTROLS = (
                 ),
             )
         },
-        expect=REJECTED,
+        expect=(REJECTED,),
     ),
 )

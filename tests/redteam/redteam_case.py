@@ -22,7 +22,7 @@ broken protocol, or no gain in the challenge; `measure`: no gain in the benchmar
 `policy`: size, assurance, containment; `sandbox`: the host is not reached.
 """
 
-ACCEPTED, REJECTED = "ACCEPTED", "REJECTED"
+ACCEPTED, HELD, REJECTED = "ACCEPTED", "HELD", "REJECTED"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class Case:
         sketch: what it fakes, and how.
         edits: path -> whole new content; None deletes.
         diff: a raw diff instead.
-        expect: for controls, how it must end.
+        expect: for controls, how it may end.
         rationale: the proposer's words, where they matter.
         quick: belongs to the quick subset.
         open: of a kind that is not promised to be caught (docs/security.md); told apart.
@@ -50,7 +50,7 @@ class Case:
     number: int = 0
     edits: Mapping[str, str | bytes | None] = field(default_factory=dict)
     diff: str = ""
-    expect: str = ""
+    expect: tuple[str, ...] = ()
     rationale: str = "It is faster."
     quick: bool = False
     open: bool = False

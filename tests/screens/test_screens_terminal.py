@@ -28,6 +28,8 @@ from tui.view import Contact
 
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE_S = 60
+SIZELESS = {k: v for k, v in os.environ.items() if k not in {"LINES", "COLUMNS"}}
+"""Readline, and who starts tests in parallel, set a size that would outlive every resize."""
 
 
 class Terminal:
@@ -113,7 +115,7 @@ class Tmux:
             text=True,
             check=True,
             timeout=DEADLINE_S,
-            env=dict(os.environ),  # without LINES and COLUMNS, which readline puts in behind it
+            env=SIZELESS,
         )
         return done.stdout
 
