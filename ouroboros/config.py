@@ -129,6 +129,9 @@ class Target(Section, frozen=True, kw_only=True):
     """Branch that promotions move; empty means the branch checked out when the engine starts."""
     paths: tuple[str, ...] = ("**/*.py",)
     """Globs of the files that built-in proposers may change."""
+    tag: str = ""
+    """Name of a tag that every version gets, with `{version}` for its number, for instance
+    `ouroboros/v{version}`; empty means none."""
 
 
 class Environment(Section, frozen=True, kw_only=True):
@@ -647,6 +650,8 @@ def _check(config: Config, text: str, origin: str) -> None:
             text,
             origin,
         )
+    if config.target.tag and "{version}" not in config.target.tag:
+        raise _error('Expected "{version}" in the name of the tag', "target.tag", text, origin)
     _check_counts(config, text, origin)
     _check_commands(config, text, origin)
     _check_paths(config, text, origin)

@@ -404,7 +404,10 @@ class VersionList(Request[tuple[Version, ...]], frozen=True, kw_only=True):
 
 
 class VersionPreview(Request[RollbackPreview], frozen=True, kw_only=True):
-    """Compute a rollback without doing it. `to`: number, `last` (undo the newest), candidate."""
+    """Compute a rollback without doing it.
+
+    `to`: a number or `anchor` (back to it), `last` or a candidate (back to before it).
+    """
 
     method = "version.preview"
     result = RollbackPreview
@@ -421,6 +424,42 @@ class VersionRollback(Request[Version], frozen=True, kw_only=True):
     to: str
     reason: str = ""
     expect_head: str = ""
+
+
+class VersionForwardPreview(Request[RollbackPreview], frozen=True, kw_only=True):
+    """Compute a roll forward without doing it. `undoes` lists the versions that would come back."""
+
+    method = "version.forward_preview"
+    result = RollbackPreview
+    to: str
+
+
+class VersionForward(Request[Version], frozen=True, kw_only=True):
+    """Bring back by a new commit what was rolled back of a version; returns the new version."""
+
+    method = "version.forward"
+    result = Version
+    role = "approver"
+    mutates = True
+    to: str
+    reason: str = ""
+    expect_head: str = ""
+
+
+class VersionDiff(Request[DiffResult], frozen=True, kw_only=True):
+    """Return the unified diff between two versions from `offset`, at most 256 Ki characters.
+
+    `old` and `new`: numbers, `last`, `anchor` or candidates; `raw` as in `candidate.diff`.
+    """
+
+    method = "version.diff"
+    result = DiffResult
+    exact = True
+    old: str
+    new: str
+    offset: int = 0
+    limit: int = 262144
+    raw: bool = False
 
 
 class GovernorExplain(Request[Explanation], frozen=True, kw_only=True):
@@ -641,6 +680,9 @@ REQUESTS: tuple[type[Request[Any]], ...] = (
     VersionList,
     VersionPreview,
     VersionRollback,
+    VersionForwardPreview,
+    VersionForward,
+    VersionDiff,
     GovernorExplain,
     ConfigGet,
     LedgerHead,

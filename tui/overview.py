@@ -36,6 +36,7 @@ _STEP = {
     Phase.PROMOTED: 5,
     Phase.KEPT: 6,
     Phase.ROLLING_BACK: 6,
+    Phase.ROLLING_FORWARD: 6,
     Phase.ROLLED_BACK: 6,
 }
 _DONE = frozenset(

@@ -215,6 +215,7 @@ PHASES: dict[Phase, Word] = {
     Phase.PROMOTED: Word("PROMOTED", "rise", "good"),
     Phase.KEPT: Word("KEPT", "good", "good"),
     Phase.ROLLING_BACK: Word("ROLLING BACK", "undo", "bad"),
+    Phase.ROLLING_FORWARD: Word("ROLLING FWD", "busy", "busy"),
     Phase.ROLLED_BACK: Word("ROLLED BACK", "undo", "muted"),
     Phase.REJECTED: Word("REJECTED", "bad", "muted"),
     Phase.CANCELLED: Word("CANCELLED", "stop", "muted"),

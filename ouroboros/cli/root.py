@@ -33,6 +33,7 @@ COMMANDS: dict[str, str] = {
     "wait": "answers",
     "versions": "versions",
     "rollback": "versions",
+    "forward": "versions",
     "ledger": "ledger",
     "watch": "events",
     "call": "events",

@@ -129,6 +129,18 @@ class EngineApi(Protocol):
         """Roll back to a version by a new commit. `expect_head` (may be empty) guards it."""
         ...
 
+    async def forward_preview(self, to: str) -> RollbackPreview:
+        """Compute what rolling forward to a version would do; `undoes` lists what comes back."""
+        ...
+
+    async def roll_forward(self, to: str, *, actor: str, reason: str, expect_head: str) -> Version:
+        """Bring back by a new commit what was rolled back of a version."""
+        ...
+
+    async def version_diff(self, old: str, new: str) -> str:
+        """Return the unified diff between two versions."""
+        ...
+
     async def diff(self, name: str) -> str:
         """Return a candidate's unified diff."""
         ...

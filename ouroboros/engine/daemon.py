@@ -18,10 +18,13 @@ from ouroboros.engine.blocking import Blocking
 from ouroboros.engine.bus import Bus, Listener
 from ouroboros.engine.core import Core, Deps
 from ouroboros.engine.cycles import Cycles
+from ouroboros.engine.forward import Forwarder
 from ouroboros.engine.pipeline import Pipeline
-from ouroboros.engine.promotion import Promoter, find_version
+from ouroboros.engine.promotion import Promoter
 from ouroboros.engine.recorder import Recorder
+from ouroboros.engine.tags import Tagger
 from ouroboros.engine.tasks import cancel_and_wait, spawn
+from ouroboros.engine.versions import find_version
 from ouroboros.engine.watch import Watch
 from ouroboros.errors import (
     ConflictError,
@@ -81,6 +84,8 @@ class Engine:
             ledger_thread=ledger_thread,
         )
         self._promoter = Promoter(self._core)
+        self._forwarder = Forwarder(self._core)
+        self._tagger = Tagger(self._core)
         self._pipeline = Pipeline(self._core, self._promoter, Watch(self._core, self._promoter))
         self._cycles = Cycles(self._core, self._pipeline)
         self._sampler = ProcessSampler()
@@ -134,10 +139,11 @@ class Engine:
             await core.recorder.record(ev.ConfigLoaded(config_hash=core.config.hash, text=text))
 
     async def _resume_work(self) -> None:
-        """Finish a rollback first; then drive everything that is on its way."""
+        """Finish a move back or forward first; then drive everything that is on its way."""
         core = self._core
         async with core.promoting:
             await self._promoter.finish_rollback()
+            await self._forwarder.finish()
         for candidate in list(core.state.candidates.values()):
             if candidate.phase in IN_FLIGHT or candidate.phase is Phase.PROMOTED:
                 self._pipeline.start(candidate.id)
@@ -178,6 +184,7 @@ class Engine:
     async def _live(self) -> None:
         """Refresh what is not in the ledger, and tell it when it changed."""
         core = self._core
+        await self._tag()
         while True:
             known = len(core.state.versions)
             with contextlib.suppress(TimeoutError):
@@ -185,7 +192,14 @@ class Engine:
                     await core.recorder.wait_for(partial(_versions_differ, known))
             self._sample = self._sampler.sample()
             await self._refresh_head()
+            await self._tag()
             core.bus.hint(LossyEvent(topic=STATUS, data=self.status()))
+
+    async def _tag(self) -> None:
+        try:
+            await self._tagger.catch_up()
+        except LedgerError as error:
+            _log.warning("no alert about a tag could be written: %s", error)  # halted already
 
     async def _refresh_head(self) -> None:
         core = self._core
@@ -530,6 +544,23 @@ class Engine:
         version = await asyncio.shield(spawn(work, f"rollback to {to}", awaited=True))
         await self._refresh_head()
         return version
+
+    async def forward_preview(self, to: str) -> RollbackPreview:
+        """Compute what a roll forward would do."""
+        return await self._forwarder.preview(to)
+
+    async def roll_forward(self, to: str, *, actor: str, reason: str, expect_head: str) -> Version:
+        """Bring back by a new commit what was rolled back."""
+        work = self._forwarder.forward(to, actor=actor, reason=reason, expect_head=expect_head)
+        version = await asyncio.shield(spawn(work, f"roll forward to {to}", awaited=True))
+        await self._refresh_head()
+        return version
+
+    async def version_diff(self, old: str, new: str) -> str:
+        """Return the unified diff between two versions."""
+        core = self._core
+        before, after = self.version(old), self.version(new)
+        return await core.git(core.deps.repository.diff, before.commit, after.commit)
 
 
 def _holds(state: State) -> tuple[tuple[str, int], ...]:

@@ -54,10 +54,23 @@ def rollback_message(
     version: int, restores: int, candidates: Sequence[str], reason: str, head: Head
 ) -> str:
     """Return the message of a rollback commit."""
+    trailer = f"Ouroboros-Rollback-Of: {' '.join(candidates)}"
+    return _message(version, f"roll back to version {restores}", reason, trailer, head)
+
+
+def forward_message(
+    version: int, restores: int, candidates: Sequence[str], reason: str, head: Head
+) -> str:
+    """Return the message of a commit that brings back what was rolled back."""
+    trailer = f"Ouroboros-Restores: {' '.join(candidates)}"
+    return _message(version, f"roll forward to version {restores}", reason, trailer, head)
+
+
+def _message(version: int, what: str, reason: str, trailer: str, head: Head) -> str:
     return (
-        f"Ouroboros v{version}: roll back to version {restores}\n\n"
+        f"Ouroboros v{version}: {what}\n\n"
         f"Reason: {quoted(reason or 'none given', 300)}\n\n"
-        f"Ouroboros-Rollback-Of: {' '.join(candidates)}\n"
+        f"{trailer}\n"
         f"Ouroboros-Version: {version}\n"
         f"Ouroboros-Ledger-Head: {head.size}:{head.hash}\n"
     )

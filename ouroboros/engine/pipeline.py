@@ -28,7 +28,7 @@ from ouroboros.evaluation.screen import screen_text
 from ouroboros.governor.decide import Evidence, decide, screen_verdict
 from ouroboros.model import events as ev
 from ouroboros.model.evaluation import EvaluationStatus
-from ouroboros.model.phase import IN_FLIGHT, Phase
+from ouroboros.model.phase import IN_FLIGHT, MOVING, Phase
 from ouroboros.model.proposal import Mark
 from ouroboros.model.state import Candidate, State, errors_in_a_row
 from ouroboros.model.verdict import Decision, Reason, Verdict
@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 
 Step = Callable[[Candidate], Awaitable[None]]
 
-_WORKING = IN_FLIGHT - {Phase.PROMOTING, Phase.ROLLING_BACK}
+_WORKING = IN_FLIGHT - MOVING
 """Phases in which a failing room makes the candidate errored."""
 
 

@@ -16,12 +16,12 @@ from msgspec.structs import replace
 from ouroboros.engine.core import Core, hold_expiry
 from ouroboros.engine.messages import candidate_message, promotion_message, rollback_message
 from ouroboros.engine.screening import marks_of
+from ouroboros.engine.versions import next_version, undone_by
 from ouroboros.errors import (
     BranchMovedError,
     ConflictError,
     LedgerError,
     MachineError,
-    NotFoundError,
     PatchConflictError,
     TargetError,
     WorkTreeError,
@@ -33,7 +33,7 @@ from ouroboros.model.entry import Head
 from ouroboros.model.phase import Phase
 from ouroboros.model.proposal import FileChange
 from ouroboros.model.snapshot import RollbackPreview
-from ouroboros.model.state import Candidate, Intent, State, Version
+from ouroboros.model.state import Candidate, Intent, Version
 from ouroboros.model.verdict import Reason
 from ouroboros.vcs.values import MoveState
 
@@ -256,7 +256,7 @@ class Promoter:
         Returns early, with the intent still standing, only when the engine stops.
         """
         core = self._core
-        while (intent := core.state.intent) is not None and intent.restores >= 0:
+        while (intent := core.state.intent) is not None and _is_rollback(intent):
             if core.draining:
                 return  # the intent is written: the next engine finishes it
             try:
@@ -347,6 +347,10 @@ class Promoter:
         await self._core.recorder.record(event, actor=actor)
 
 
+def _is_rollback(intent: Intent) -> bool:
+    return intent.restores >= 0 and not intent.forward
+
+
 def _rollback_proof(intent: Intent) -> ev.RolledBack:
     return ev.RolledBack(
         candidates=intent.candidates,
@@ -356,68 +360,3 @@ def _rollback_proof(intent: Intent) -> ev.RolledBack:
         restores=intent.restores,
         reason=intent.reason,
     )
-
-
-def next_version(state: State) -> int:
-    """Return the number of the next version."""
-    return state.versions[-1].number + 1 if state.versions else 0
-
-
-def find_version(state: State, ref: str) -> Version:
-    """Return a version by number (`3`, `v3`), `last` (the newest active) or candidate id.
-
-    Raises:
-        NotFoundError: there is none.
-    """
-    if ref == "last":
-        active = [v for v in state.versions if v.active and v.candidate]
-        if not active:
-            raise NotFoundError("There is no promoted version to undo.")
-        return active[-1]
-    digits = ref.removeprefix("v")
-    for version in state.versions:
-        if ref == version.candidate or (digits.isdigit() and int(digits) == version.number):
-            return version
-    known = ", ".join(f"v{v.number}" for v in state.versions[-10:]) or "none"
-    raise NotFoundError(f"There is no version {ref!r}; the newest are: {known}.")
-
-
-def undone_by(state: State, to: str) -> tuple[tuple[Version, ...], int]:
-    """Return the versions that a rollback undoes, newest first, and the version it restores.
-
-    A number means "back to that version"; `last` or a candidate id mean "undo that one and all
-    that came after it".
-
-    Raises:
-        NotFoundError: no such version, or nothing to undo.
-        WrongPhaseError: it would need a change that was itself rolled back.
-    """
-    target = find_version(state, to)
-    named = to in {"last", target.candidate}
-    keep_below = target.number if named else target.number + 1
-    undo = [v for v in state.versions if v.number >= keep_below and v.active and v.candidate]
-    lost = [
-        v
-        for v in state.versions
-        if v.number < keep_below and v.candidate and not v.active and _stood_at(state, v, target)
-    ]
-    if lost and not named:
-        gone = ", ".join(f"v{v.number}" for v in lost)
-        raise WrongPhaseError(
-            f"Version {target.number} included {gone}, which was rolled back since.",
-            hint="Propose that change again; rolling forward is not possible yet.",
-        )
-    if not undo:
-        raise NotFoundError(f"Nothing to undo: version {target.number} is what stands.")
-    below = [v for v in state.versions if v.number < undo[0].number]
-    return tuple(undo[::-1]), target.number if not named else below[-1].number
-
-
-def _stood_at(state: State, version: Version, target: Version) -> bool:
-    """Whether an undone version was still part of the branch when `target` was made."""
-    undoing = [
-        v.number
-        for v in state.versions
-        if v.restores >= 0 and v.restores < version.number < v.number
-    ]
-    return bool(undoing) and min(undoing) > target.number

@@ -12,7 +12,7 @@ from pathlib import Path
 from ouroboros.engine.core import Core
 from ouroboros.errors import TargetError
 from ouroboros.model import events as ev
-from ouroboros.model.phase import Phase
+from ouroboros.model.phase import MOVING, Phase
 
 
 async def adopt_or_check(core: Core, branch: str) -> None:
@@ -50,7 +50,7 @@ async def requeue_interrupted(core: Core) -> tuple[str, ...]:
             text = "the engine ended before the evaluation was complete"
             await core.recorder.record(ev.Requeued(candidate=candidate.id, reason=text))
             done.append(f"requeued {candidate.id}")
-        elif candidate.phase in {Phase.PROMOTING, Phase.ROLLING_BACK}:
+        elif candidate.phase in MOVING:
             done.append(f"finishing {candidate.phase.value.replace('_', ' ')} of {candidate.id}")
     return tuple(done)
 

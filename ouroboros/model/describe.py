@@ -66,6 +66,14 @@ def _rollback(event: ev.Event) -> str:
         case ev.RolledBack():
             done = f"rolled back to version {event.restores}, now version {event.version}"
             return _because(f"{done} at {_short(event.commit)}", event.reason)
+        case ev.RollForwardStarted():
+            doing = f"rolling forward to version {event.restores}"
+            return _because(f"{doing} (bringing back {_names(event.candidates)})", event.reason)
+        case ev.RolledForward():
+            done = f"rolled forward to version {event.restores}, now version {event.version}"
+            return _because(f"{done} at {_short(event.commit)}", event.reason)
+        case ev.RollForwardFailed():
+            return _because(f"{_names(event.candidates)} not brought back", event.reason)
         case _:
             return _name(event.kind)
 

@@ -346,6 +346,39 @@ class RolledBack(Event, frozen=True, kw_only=True):
     reason: str
 
 
+class RollForwardStarted(Event, frozen=True, kw_only=True):
+    """Intent: `branch` is about to move to `commit`, which brings undone `candidates` back."""
+
+    moves: ClassVar[bool] = True
+    candidates: tuple[str, ...]
+    branch: str
+    expected_head: str
+    commit: str
+    version: int
+    restores: int
+    reason: str
+
+
+class RolledForward(Event, frozen=True, kw_only=True):
+    """Proof: the branch stands at `commit`; `version` is as `restores` was, by a human's will."""
+
+    moves: ClassVar[bool] = True
+    candidates: tuple[str, ...]
+    version: int
+    commit: str
+    branch: str
+    restores: int
+    reason: str
+
+
+class RollForwardFailed(Event, frozen=True, kw_only=True):
+    """The branch moved, or files are in the way: nothing was changed, they stay rolled back."""
+
+    moves: ClassVar[bool] = True
+    candidates: tuple[str, ...]
+    reason: str
+
+
 AnyEvent = (
     TargetAdopted
     | EngineStarted
@@ -382,8 +415,14 @@ AnyEvent = (
     | Errored
     | RollbackStarted
     | RolledBack
+    | RollForwardStarted
+    | RolledForward
+    | RollForwardFailed
 )
 """The union by which entries are decoded."""
 
-MovingEvent = CandidateEvent | RollbackStarted | RolledBack
+SeveralEvent = RollbackStarted | RolledBack | RollForwardStarted | RolledForward | RollForwardFailed
+"""The events that move several candidates at once."""
+
+MovingEvent = CandidateEvent | SeveralEvent
 """The events that go through the table of moves."""

@@ -6,8 +6,8 @@ from this table (`scripts/diagram`).
 
 Two rules are visible in the table:
 
-- *Intent before effect.* `PROMOTING` and `ROLLING_BACK` are entered by the intent and left only
-  by the proof, so that recovery can tell "started" from "done".
+- *Intent before effect.* `PROMOTING`, `ROLLING_BACK` and `ROLLING_FORWARD` are entered by the
+  intent and left only by the proof, so that recovery can tell "started" from "done".
 - *After promotion there is no `errored`.* What has reached the user's branch can only be kept or
   rolled back; a rollback that fails is retried until it holds.
 """
@@ -33,6 +33,7 @@ class Phase(StrEnum):
     KEPT = "kept"
     ROLLING_BACK = "rolling_back"
     ROLLED_BACK = "rolled_back"
+    ROLLING_FORWARD = "rolling_forward"
     REJECTED = "rejected"
     CANCELLED = "cancelled"
     ERRORED = "errored"
@@ -104,7 +105,13 @@ MOVES: Mapping[Phase, Mapping[str, Phase]] = {
         "rollback_started": Phase.ROLLING_BACK,  # a renewed intent: the branch moved meanwhile
         "rolled_back": Phase.ROLLED_BACK,
     },
-    Phase.ROLLED_BACK: {},
+    Phase.ROLLED_BACK: {
+        "roll_forward_started": Phase.ROLLING_FORWARD,
+    },
+    Phase.ROLLING_FORWARD: {
+        "rolled_forward": Phase.KEPT,
+        "roll_forward_failed": Phase.ROLLED_BACK,
+    },
     Phase.REJECTED: {},
     Phase.CANCELLED: {},
     Phase.ERRORED: {},
@@ -113,7 +120,13 @@ MOVES: Mapping[Phase, Mapping[str, Phase]] = {
 FINAL = frozenset(
     {Phase.ROLLED_BACK, Phase.REJECTED, Phase.CANCELLED, Phase.ERRORED, Phase.KEPT},
 )
-"""Phases in which nothing more happens by itself (a kept candidate may still be rolled back)."""
+"""Phases in which nothing more happens by itself.
+
+A kept candidate may still be rolled back, and one that was rolled back brought back, by a human.
+"""
+
+MOVING = frozenset({Phase.PROMOTING, Phase.ROLLING_BACK, Phase.ROLLING_FORWARD})
+"""Phases between an intent and its proof."""
 
 IN_FLIGHT = frozenset(Phase) - FINAL - {Phase.HELD, Phase.PROMOTED}
 """Phases in which the engine has work to do now."""

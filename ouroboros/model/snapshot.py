@@ -76,10 +76,10 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RollbackPreview(msgspec.Struct, frozen=True, kw_only=True):
-    """What a rollback would do. `conflict` is empty where it can be done now.
+    """What a rollback (or a roll forward) would do. `conflict` is empty where it can be done now.
 
-    `undoes` lists the versions that would be undone, newest first. `diff` is the change from the
-    branch's head, unified.
+    `undoes` lists the versions that would be undone, newest first; of a roll forward, those that
+    would come back. `diff` is the change from the branch's head, unified.
     """
 
     to: int

@@ -67,8 +67,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 class Version(msgspec.Struct, frozen=True, kw_only=True):
     """A promoted state of the target. `number` 0 is where the engine found it.
 
-    `candidate` is empty for version 0 and for rollbacks; `restores` is the version whose state a
-    rollback brought back, else -1. `active` tells whether its change is still in the branch.
+    `candidate` is empty for version 0, rollbacks and rolls forward; `restores` is the version whose
+    state these brought back, else -1. `active` tells whether its change is still in the branch.
     """
 
     number: int
@@ -102,7 +102,10 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Intent(msgspec.Struct, frozen=True, kw_only=True):
-    """A promotion or rollback that was started and not yet proven done."""
+    """A promotion, rollback or roll forward that was started and not yet proven done.
+
+    `restores` is -1 for a promotion; `forward` tells a roll forward from a rollback.
+    """
 
     candidates: tuple[str, ...]
     branch: str
@@ -111,6 +114,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     restores: int = -1
     reason: str = ""
+    forward: bool = False
 
 
 class Cycle(msgspec.Struct, frozen=True, kw_only=True):
@@ -185,7 +189,7 @@ def advance(state: State, stored: Stored) -> State:
     state = replace(state, seq=entry.seq, head=stored.hash)
     if isinstance(event, ev.CandidateEvent):
         state = _one(state, event, stored)
-    elif isinstance(event, ev.RollbackStarted | ev.RolledBack):
+    elif isinstance(event, ev.SeveralEvent):
         state = _many(state, event, entry.ts)
     return _engine(state, event, stored)
 
@@ -316,7 +320,7 @@ def _detail(c: Candidate, event: ev.CandidateEvent, stored: Stored) -> Candidate
             return c
 
 
-def _many(state: State, event: ev.RollbackStarted | ev.RolledBack, ts: int) -> State:
+def _many(state: State, event: ev.SeveralEvent, ts: int) -> State:
     moved = []
     for name in event.candidates:
         old = _candidate(state, name)
@@ -370,15 +374,19 @@ def _engine(state: State, event: ev.AnyEvent, stored: Stored) -> State:  # noqa:
                 candidate=event.candidate,
             )
             return replace(state, alerts=(*state.alerts, alert)[-ALERTS_KEPT:])
-        case ev.PromotionStarted() | ev.RollbackStarted():
+        case ev.PromotionStarted() | ev.RollbackStarted() | ev.RollForwardStarted():
             return replace(state, intent=_intent(event))
+        case ev.RollForwardFailed():
+            return replace(state, intent=None)
         case ev.PromotionBlocked() | ev.Rebased():
             mine = state.intent is not None and event.candidate in state.intent.candidates
             return replace(state, intent=None) if mine else state
         case ev.Promoted():
             return _promoted(state, event, ts)
         case ev.RolledBack():
-            return _rolled_back(state, event, ts)
+            return _rolled(state, event, ts, "rollback", active=False)
+        case ev.RolledForward():
+            return _rolled(state, event, ts, "roll forward", active=True)
         case _:
             return state
 
@@ -424,9 +432,9 @@ def _cycle_finished(state: State, event: ev.CycleFinished, ts: int) -> State:
     return replace(state, cycle=done)
 
 
-def _intent(event: ev.PromotionStarted | ev.RollbackStarted) -> Intent:
+def _intent(event: ev.PromotionStarted | ev.RollbackStarted | ev.RollForwardStarted) -> Intent:
     restores, reason = -1, ""
-    if isinstance(event, ev.RollbackStarted):
+    if not isinstance(event, ev.PromotionStarted):
         restores, reason = event.restores, event.reason
     return Intent(
         candidates=event.candidates,
@@ -436,6 +444,7 @@ def _intent(event: ev.PromotionStarted | ev.RollbackStarted) -> Intent:
         version=event.version,
         restores=restores,
         reason=reason,
+        forward=isinstance(event, ev.RollForwardStarted),
     )
 
 
@@ -452,17 +461,18 @@ def _promoted(state: State, event: ev.Promoted, ts: int) -> State:
     return replace(state, versions=(*state.versions, version), intent=None)
 
 
-def _rolled_back(state: State, event: ev.RolledBack, ts: int) -> State:
-    undone = set(event.candidates)
+def _rolled(
+    state: State, event: ev.RolledBack | ev.RolledForward, ts: int, word: str, *, active: bool
+) -> State:
+    moved = set(event.candidates)
     versions = tuple(
-        replace(v, active=False) if v.candidate in undone else v for v in state.versions
+        replace(v, active=active) if v.candidate in moved else v for v in state.versions
     )
     version = Version(
         number=event.version,
         commit=event.commit,
         ts=ts,
-        title=f"rollback to version {event.restores}"
-        + (f": {event.reason}" if event.reason else ""),
+        title=f"{word} to version {event.restores}" + (f": {event.reason}" if event.reason else ""),
         restores=event.restores,
     )
     return replace(state, versions=(*versions, version), intent=None)

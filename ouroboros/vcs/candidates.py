@@ -112,23 +112,59 @@ def revert(git: Git, *, onto: str, commits: Sequence[str], message: str, ts: int
         PatchConflictError: later changes stand on what would be undone; names paths and commit.
         PatchError: there is nothing to undo.
     """
+    hint = "Roll back the later changes too, or edit these files by hand."
+    return _taken(
+        git, onto=onto, commits=commits, message=message, ts=ts, hint=hint, words=_UNDO, undo=True
+    )
+
+
+def reapply(git: Git, *, onto: str, commits: Sequence[str], message: str, ts: int) -> Reverted:
+    """Make a commit on `onto` that has the changes of `commits` again, given oldest first.
+
+    Raises:
+        PatchConflictError: what was changed since stands in the way; names paths and commit.
+        PatchError: it has them already.
+    """
+    hint = "Propose that change again on the present head, or edit these files by hand."
+    return _taken(
+        git, onto=onto, commits=commits, message=message, ts=ts, hint=hint, words=_REDO, undo=False
+    )
+
+
+_UNDO = ("Undoing", "undo", "has none of these changes")
+_REDO = ("Bringing back", "bring back", "has these changes already")
+
+
+def _taken(
+    git: Git,
+    *,
+    onto: str,
+    commits: Sequence[str],
+    message: str,
+    ts: int,
+    hint: str,
+    words: tuple[str, str, str],
+    undo: bool,
+) -> Reverted:
     head = objects.commit(git, onto)
     tree = head.tree
     with scratch(git) as (indexed, folder):
         for name in commits:
-            undone = objects.commit(git, name)
-            if not undone.parents:
+            taken = objects.commit(git, name)
+            if not taken.parents:
                 raise PatchError(f"{name[:12]} is the first commit; it cannot be undone.")
-            merged = merge(indexed, folder, base=undone.tree, ours=tree, theirs=undone.parents[0])
+            before, after = taken.parents[0], taken.tree
+            base, theirs = (after, before) if undo else (before, after)
+            merged = merge(indexed, folder, base=base, ours=tree, theirs=theirs)
             if merged.conflicts:
                 raise PatchConflictError(
-                    f"Undoing {name[:12]} conflicts with later changes of "
+                    f"{words[0]} {name[:12]} conflicts with later changes of "
                     f"{safe_line(paths.listing(list(merged.conflicts)), limit=1000)}.",
-                    hint="Roll back the later changes too, or edit these files by hand.",
+                    hint=hint,
                 )
             tree = merged.tree
     if tree == head.tree:
-        raise PatchError(f"There is nothing to undo: {onto[:12]} has none of these changes.")
+        raise PatchError(f"There is nothing to {words[1]}: {onto[:12]} {words[2]}.")
     commit = commit_tree(git, tree=tree, parent=onto, message=message, seconds=ts // 10**9)
     return Reverted(commit=commit, tree=tree, files=objects.changes(git, onto, commit))
 

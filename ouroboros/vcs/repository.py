@@ -222,6 +222,35 @@ class Repository:
         """
         return candidates.revert(self._git, onto=onto, commits=commits, message=message, ts=ts)
 
+    def reapply(self, *, onto: str, commits: Sequence[str], message: str, ts: int) -> Reverted:
+        """Write the commit that has the changes of `commits` (oldest first) again, on `onto`.
+
+        Raises:
+            PatchConflictError: names the paths and the commit.
+        """
+        return candidates.reapply(self._git, onto=onto, commits=commits, message=message, ts=ts)
+
+    def tag(self, name: str, commit: str) -> None:
+        """Set a tag on a commit; one that stands there already is fine.
+
+        Raises:
+            TargetError: the name is no valid one, or stands on another commit.
+        """
+        ref = f"refs/tags/{name}"
+        valid = self._git.run("check-ref-format", ref, ok=(0, 1)).status == 0
+        if valid and self._git.run("update-ref", ref, commit, "", ok=(0, 1, 128)).status == 0:
+            return
+        known = self._git.run(
+            "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}", ok=(0, 1, 128)
+        )
+        if not valid or known.status or known.line != commit:
+            where = known.line[:12] if known.status == 0 else "no commit"
+            raise TargetError(
+                f"The tag '{safe_line(name)}' cannot be set on {commit[:12]}: it is "
+                + (f"at {where}." if valid else "no valid name."),
+                hint="Choose another [target] tag, or remove the tag.",
+            )
+
     def list_candidate_refs(self) -> tuple[CandidateRef, ...]:
         """Return the refs of all candidates."""
         return candidates.list_refs(self._git)

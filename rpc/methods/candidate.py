@@ -11,14 +11,13 @@ from ouroboros.model.state import Candidate
 from ouroboros.model.text import safe_line, safe_text
 from rpc import wire
 from rpc.methods.checks import at_most, filled, phases, within
+from rpc.methods.pages import TEXT, page_of
 from rpc.methods.registry import handles
 from rpc.methods.session import Session
 
 PAGE = 500
 """Most candidates of one page."""
 
-TEXT = 256 << 10
-"""Most characters of a diff's page, and of a log."""
 
 TITLE = 500
 """Most characters of a title: it stands in every list; what is long goes into the rationale."""
@@ -61,18 +60,10 @@ async def get(session: Session, request: wire.CandidateGet) -> Candidate:
 @handles(wire.CandidateDiff)
 async def diff(session: Session, request: wire.CandidateDiff) -> wire.DiffResult:
     """Return a page of the diff; pages are cut after the text was made safe, if it is."""
-    within("offset", request.offset, 0, 2**53)
-    within("limit", request.limit, 1, TEXT)
     candidate = session.engine.candidate(request.id)
     text = await session.engine.diff(request.id)
-    if not request.raw:
-        text = safe_text(text)
-    return wire.DiffResult(
-        text=text[request.offset : request.offset + request.limit],
-        offset=request.offset,
-        total=len(text),
-        files=tuple(replace(f, path=safe_text(f.path)) for f in candidate.files),
-    )
+    page = page_of(text, offset=request.offset, limit=request.limit, raw=request.raw)
+    return replace(page, files=tuple(replace(f, path=safe_text(f.path)) for f in candidate.files))
 
 
 @handles(wire.CandidateLog)

@@ -338,6 +338,32 @@ class MemoryEngine:
         self.record(ev.RolledBack(**common), actor=actor)
         return self.state.versions[-1]
 
+    async def forward_preview(self, to: str) -> RollbackPreview:
+        return await self.rollback_preview(to)
+
+    async def roll_forward(self, to: str, *, actor: str, reason: str, expect_head: str) -> Version:
+        self._check("roll_forward", actor)
+        undone = {"candidates": ("c1",), "branch": "main", "version": 2, "restores": 0}
+        back = {**undone, "commit": commit("e"), "reason": "first"}
+        self.record(ev.RollbackStarted(expected_head=commit("d"), **back), actor=actor)
+        self.record(ev.RolledBack(**back), actor=actor)
+        common: dict[str, Any] = {
+            "candidates": ("c1",),
+            "branch": "main",
+            "commit": commit("f"),
+            "version": len(self.state.versions),
+            "restores": self.version(to).number,
+            "reason": reason,
+        }
+        self.record(ev.RollForwardStarted(expected_head=commit("e"), **common), actor=actor)
+        self.record(ev.RolledForward(**common), actor=actor)
+        return self.state.versions[-1]
+
+    async def version_diff(self, old: str, new: str) -> str:
+        self.version(old)
+        self.version(new)
+        return DIFF
+
     async def diff(self, name: str) -> str:
         self.candidate(name)
         return DIFF

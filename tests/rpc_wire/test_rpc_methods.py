@@ -55,6 +55,9 @@ CALLS: dict[str, dict[str, Any]] = {
     "version.list": {},
     "version.preview": {"to": "0"},
     "version.rollback": {"to": "0", "reason": "slow", "expect_head": "d" * 40},
+    "version.forward_preview": {"to": "1"},
+    "version.forward": {"to": "1", "reason": "it was not that"},
+    "version.diff": {"old": "0", "new": "1", "limit": 10},
     "governor.explain": {"id": "c3"},
     "config.get": {},
     "ledger.head": {},
@@ -287,7 +290,7 @@ async def test_a_diff_is_exact_only_where_that_is_asked_for(ask: Any, engine: An
 
 def test_only_these_methods_give_exact_text() -> None:
     exact = {r.method for r in wire.REQUESTS if r.exact}
-    assert exact == {"candidate.diff", "config.get", "ledger.get"}
+    assert exact == {"candidate.diff", "config.get", "ledger.get", "version.diff"}
 
 
 async def test_a_long_log_keeps_its_end(ask: Any, engine: Any) -> None:

@@ -95,11 +95,17 @@ def explain_command(settings: Settings, candidate: str) -> None:
 
 @click.command(cls=Command)
 @click.argument("candidate", metavar="ID")
+@click.argument("other", metavar="[VERSION]", required=False)
 @click.option("--stat", is_flag=True, help="Only the list of files.")
 @click.option("--raw", is_flag=True, help="The exact text, for 'git apply'; never to a terminal.")
 @click.pass_obj
-def diff_command(settings: Settings, candidate: str, *, stat: bool, raw: bool) -> None:
-    """Print a candidate's diff, coloured on a terminal, with hidden characters made visible."""
+def diff_command(
+    settings: Settings, candidate: str, other: str | None, *, stat: bool, raw: bool
+) -> None:
+    """Print a candidate's diff, coloured on a terminal, with hidden characters made visible.
+
+    With two versions (numbers, 'last', 'anchor' or candidates): what lies between them.
+    """
     from ouroboros.cli import reach, shown, terminal
 
     if raw and sys.stdout.isatty():
@@ -109,7 +115,7 @@ def diff_command(settings: Settings, candidate: str, *, stat: bool, raw: bool) -
         )
 
     async def talk(client: "Client") -> "DiffResult":
-        return await _whole_diff(client, candidate, raw=raw)
+        return await _whole_diff(client, candidate, other, raw=raw)
 
     result = reach.converse(settings, talk)
     if settings.json:
@@ -123,17 +129,24 @@ def diff_command(settings: Settings, candidate: str, *, stat: bool, raw: bool) -
         shown.print_diff(settings, result.text)
 
 
-async def _whole_diff(client: "Client", candidate: str, *, raw: bool) -> "DiffResult":
+async def _whole_diff(
+    client: "Client", candidate: str, other: str | None, *, raw: bool
+) -> "DiffResult":
     """Fetch all pages of a diff as one."""
     from msgspec.structs import replace
 
     from ouroboros.cli import reach
     from rpc import wire
 
-    first = await reach.ask(client, wire.CandidateDiff(id=candidate, raw=raw))
+    def request(offset: int) -> "wire.CandidateDiff | wire.VersionDiff":
+        if other is not None:
+            return wire.VersionDiff(old=candidate, new=other, offset=offset, raw=raw)
+        return wire.CandidateDiff(id=candidate, offset=offset, raw=raw)
+
+    first = await reach.ask(client, request(0))
     parts, got = [first.text], len(first.text)
     while got < first.total:
-        page = await reach.ask(client, wire.CandidateDiff(id=candidate, offset=got, raw=raw))
+        page = await reach.ask(client, request(got))
         if not page.text:
             break
         parts.append(page.text)
