@@ -29,7 +29,7 @@ from ouroboros.evaluation.records import Modules, decode
 from ouroboros.evaluation.reports import BadReport, NoRatio, Report, read
 from ouroboros.evaluation.sides import BASELINE, CANDIDATE, SIDES, Sides
 from ouroboros.evaluation.suite import tail
-from ouroboros.governor.specs import specs_of
+from ouroboros.governor.specs import in_pairs
 from ouroboros.model.evaluation import (
     DIFFERENT_OUTPUT,
     CheckOutcome,
@@ -37,7 +37,7 @@ from ouroboros.model.evaluation import (
     Pair,
     Sample,
 )
-from ouroboros.model.metric import BUILT_IN, Pairing, Role, Source
+from ouroboros.model.metric import Pairing, Role, Source
 from ouroboros.model.text import safe_line
 from ouroboros.sandbox import Command, Ending, Outcome
 
@@ -85,11 +85,7 @@ class Bench:
         self._job = job
         self._sides = sides
         self._dossier = dossier
-        specs = specs_of(job.plan.config, name)
-        own = self.spec.metrics
-        self._told = tuple(
-            s for s in specs if s.source in _TOLD and s.name in own and s.name not in BUILT_IN
-        )
+        self._told = tuple(s for s in in_pairs(job.plan.config, name) if s.source in _TOLD)
         self._printed: dict[str, set[bytes]] = {BASELINE: set(), CANDIDATE: set()}
         self._cut = False
 

@@ -26,7 +26,7 @@ from ouroboros.evaluation.failures import side_failed, side_said_no
 from ouroboros.evaluation.lab import Job
 from ouroboros.evaluation.protected import CACHES
 from ouroboros.evaluation.sides import SIDES, Sides
-from ouroboros.governor.specs import specs_of
+from ouroboros.governor.specs import taken_apart
 from ouroboros.model.evaluation import Exact, Stage
 from ouroboros.model.globs import matches
 from ouroboros.model.metric import INSTRUCTIONS, MetricSpec, Scale
@@ -48,14 +48,11 @@ async def take(job: Job, sides: Sides, name: str, stage: Stage, dossier: Dossier
     if benchmark is None:
         return
     scales = _Scales(job, sides, name, benchmark, dossier)
-    for spec in specs_of(job.plan.config, name):
-        metric = benchmark.metrics.get(spec.name)
+    for spec in taken_apart(job.plan.config, name):
         if spec.name == INSTRUCTIONS:
             base, candidate = await scales.instructions()
-        elif metric and metric.files:
-            base, candidate = await scales.sizes(spec, metric.files)
         else:
-            continue
+            base, candidate = await scales.sizes(spec, benchmark.metrics[spec.name].files)
         taken = Exact(
             benchmark=name, metric=spec.name, stage=stage, baseline=base, candidate=candidate
         )

@@ -26,11 +26,12 @@ from ouroboros.evaluation.lab import Job
 from ouroboros.evaluation.plan import Plan
 from ouroboros.evaluation.sides import Sides
 from ouroboros.governor.compare import Rule, Sequential, rule_for
+from ouroboros.governor.exact import comparisons
 from ouroboros.governor.specs import measured
 from ouroboros.model.evaluation import CHALLENGE, Pair, Purpose, Series, Stage
 from ouroboros.model.metric import Role
 from ouroboros.model.progress import Progress
-from ouroboros.model.verdict import Outcome as Answer
+from ouroboros.model.verdict import Comparison, Outcome
 
 
 class Field:
@@ -104,30 +105,34 @@ def quiet(plan: Plan, contestants: Sequence[Contestant]) -> list[Contestant]:
 async def measure(
     job: Job, sides: Sides, contestants: Sequence[Contestant], dossier: Dossier
 ) -> bool:
-    """Screen every contestant; confirm on fresh pairs what looks worth it.
+    """Take what is exact; screen every contestant; confirm on fresh pairs what looks worth it.
 
     Returns:
         Whether it looks as if the candidate might be accepted. Only the governor says whether.
 
     Raises:
         Halt: a run failed.
+        MeasurementError: a value that cannot be compared.
     """
     for contestant in contestants:
         await exact.take(job, sides, contestant.name, Stage.SCREEN, dossier)
+    taken = comparisons(dossier.exact, job.plan.config)
+    if _regressed(taken):
+        return False  # it will be refused; nothing that follows could change that
+    good = _good(job, taken)
     worth: list[Contestant] = []
     for contestant in contestants:
-        screened = await take(job, contestant, Stage.SCREEN, dossier)
-        if _regressed(screened, contestant.name, Stage.SCREEN):
-            return False  # it will be refused; nothing that follows could change that
-        if job.plan.purpose is Purpose.CANDIDATE and _good(job, screened, contestant.name):
-            worth.append(contestant)
-    good = False
-    for contestant in _decisive(worth):
-        confirmed = await take(job, contestant, Stage.CONFIRM, dossier)
-        if _regressed(confirmed, contestant.name, Stage.CONFIRM):
+        screened = await _answers(job, contestant, Stage.SCREEN, dossier)
+        if _regressed(screened):
             return False
-        good = good or _good(job, confirmed, contestant.name, Stage.CONFIRM)
-    return good
+        if job.plan.purpose is Purpose.CANDIDATE and _good(job, screened):
+            worth.append(contestant)
+    for contestant in _decisive(worth):
+        confirmed = await _answers(job, contestant, Stage.CONFIRM, dossier)
+        if _regressed(confirmed):
+            return False
+        good = good or _good(job, confirmed)
+    return good and job.plan.purpose is Purpose.CANDIDATE
 
 
 def _decisive(worth: Sequence[Contestant]) -> Sequence[Contestant]:
@@ -136,17 +141,23 @@ def _decisive(worth: Sequence[Contestant]) -> Sequence[Contestant]:
     return challenges or worth
 
 
-def _regressed(sequential: Sequential, name: str, stage: Stage) -> bool:
-    return any(c.outcome is Answer.REGRESSED for c in sequential.comparisons(name, stage))
+def _regressed(comparisons: Sequence[Comparison]) -> bool:
+    return any(c.outcome is Outcome.REGRESSED and c.role != Role.REPORT for c in comparisons)
 
 
-def _good(job: Job, sequential: Sequential, name: str, stage: Stage = Stage.SCREEN) -> bool:
+def _good(job: Job, comparisons: Sequence[Comparison]) -> bool:
     """Whether an objective has improved, or is neutral where that is enough."""
-    enough = {Answer.IMPROVED}
+    enough = {Outcome.IMPROVED}
     if job.plan.config.governor.accept_neutral:
-        enough.add(Answer.NEUTRAL)
-    comparisons = sequential.comparisons(name, stage)
+        enough.add(Outcome.NEUTRAL)
     return any(c.outcome in enough for c in comparisons if c.role == Role.OBJECTIVE)
+
+
+async def _answers(
+    job: Job, contestant: Contestant, stage: Stage, dossier: Dossier
+) -> tuple[Comparison, ...]:
+    sequential = await take(job, contestant, stage, dossier)
+    return sequential.comparisons(contestant.name, stage)
 
 
 async def take(job: Job, contestant: Contestant, stage: Stage, dossier: Dossier) -> Sequential:
@@ -185,10 +196,15 @@ async def count(job: Job, contestant: Contestant, stage: Stage, pairs: int) -> S
 
     Raises:
         Halt: a run failed.
+        MeasurementError: a sample that cannot be compared.
     """
     plan, name = job.plan, contestant.name
     coin = _coin(plan, name, stage, thrown=0)
-    taken = [await contestant.pair(candidate_first=_heads(coin)) for _ in range(pairs)]
+    sequential = Sequential(_rule(plan, name, stage))
+    taken: list[Pair] = []
+    while len(taken) < pairs:
+        taken.append(await contestant.pair(candidate_first=_heads(coin)))
+        sequential.push(taken[-1])  # says what cannot be compared
     return Series(benchmark=name, stage=stage, pairs=tuple(taken))
 
 

@@ -22,7 +22,8 @@ QUICK = """
     role = "guard"
     max_degradation = 0.5
     [governor]
-    max_pairs = 6
+    min_pairs = 2
+    max_pairs = 2
 """
 JUDGED = QUICK.replace(
     'timeout = "5s"',
