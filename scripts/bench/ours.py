@@ -4,7 +4,6 @@
 broken.
 """
 
-import math
 from collections.abc import Callable, Iterator
 
 from rivals import Answer, Rule
@@ -20,17 +19,19 @@ from ouroboros.model.evaluation import (
     Evaluation,
     EvaluationStatus,
     Pair,
+    Purpose,
     SandboxLevel,
     Series,
     Stage,
 )
 from ouroboros.model.proposal import FileChange, FileStatus
-from ouroboros.model.verdict import Decision, Outcome, Verdict
+from ouroboros.model.verdict import Context, Decision, Outcome, Verdict
 
 BENCHMARK = "b"
 SCREENING, WHOLE = "ours: screening alone", "ours: screening + confirmation"
 E_LOND = "ours: same, e-lond"
-NEUTRAL, STRICT = "ours: same, neutral accepted", "ours: same, alpha_improve .005"
+NEUTRAL, WATCH = "ours: same, neutral accepted", "ours: watch"
+ANCHOR = "c" * 40
 
 
 def configured(governor: str = "") -> Config:
@@ -47,11 +48,17 @@ class Judge:
         self._start = start
 
     def stage(
-        self, config: Config, stage: Stage, pairs: Iterator[Pair]
+        self, config: Config, stage: Stage, pairs: Iterator[Pair], level: float | None = None
     ) -> tuple[Sequential, Series]:
-        """Take pairs until the rule has heard enough."""
-        spec = config.benchmarks[BENCHMARK]
-        sequential = self._start(rule_for(config.governor, spec, stage))
+        """Take pairs until the rule has heard enough.
+
+        Args:
+            config: the configuration.
+            stage: which.
+            pairs: where they come from.
+            level: of "improved", where it is not that of the configuration.
+        """
+        sequential = self._start(rule_for(config, BENCHMARK, stage, alpha_improve=level))
         taken = []
         while not sequential.settled:
             taken.append(next(pairs))
@@ -68,62 +75,76 @@ class Judge:
 
         return answer
 
+    def watch(self) -> Rule:
+        """Return what looks after a promotion as a rule: for losses only, and never given up."""
+        rule = rule_for(configured(), BENCHMARK, Stage.SCREEN, purpose=Purpose.WATCH)
+
+        def answer(pairs: Iterator[Pair]) -> Answer:
+            sequential = self._start(rule)
+            while not sequential.settled:
+                sequential.push(next(pairs))
+            outcome = sequential.comparison(BENCHMARK, Stage.SCREEN).outcome
+            return Answer(outcome, 2 * sequential.pairs)
+
+        return answer
+
     def whole(self, config: Config) -> Rule:
         """Return the whole verdict as a rule: improved where it would promote for a gain."""
 
         def answer(pairs: Iterator[Pair]) -> Answer:
-            all_ = self.measured(config, pairs)
-            verdict = decided(config, all_)
-            return Answer(_outcome(verdict), 2 * sum(len(s.pairs) for s in all_))
+            return self.verdict(config, pairs)
 
         return answer
 
-    def measured(self, config: Config, pairs: Iterator[Pair]) -> tuple[Series, ...]:
-        """Take the pairs that the executor would: a confirmation of what is worth it."""
-        sequential, screened = self.stage(config, Stage.SCREEN, pairs)
-        outcomes = {c.metric: c.outcome for c in sequential.comparisons(BENCHMARK, Stage.SCREEN)}
-        neutral = config.governor.accept_neutral and outcomes["cpu"] is Outcome.NEUTRAL
-        worth = outcomes["cpu"] is Outcome.IMPROVED or neutral
-        if Outcome.REGRESSED in outcomes.values() or not worth:
-            return (screened,)
-        return screened, self.stage(config, Stage.CONFIRM, pairs)[1]
+    def verdict(
+        self,
+        config: Config,
+        pairs: Iterator[Pair],
+        *,
+        anchor: Iterator[Pair] | None = None,
+        level: float | None = None,
+    ) -> Answer:
+        """Take the pairs that the executor would, and decide.
 
-    def harmless(
-        self, config: Config, pairs: Iterator[Pair], anchor: Iterator[Pair] | None
-    ) -> tuple[bool, int]:
-        """Return whether a candidate is accepted that is not better, and the runs that it took.
+        What is regressed, or not worth a confirmation, is never promoted, so that nothing is asked
+        of the decision that costs time: bounds are most of it.
 
         Args:
-            config: accepts what is neutral.
-            pairs: against the head.
-            anchor: against the anchor; None where it is the head.
+            config: the configuration.
+            pairs: against the baseline.
+            anchor: against the anchor; None where it is the baseline.
+            level: of "improved" at the screening; None for that of the configuration.
         """
-        series = self.measured(config, pairs)
-        runs = 2 * sum(len(s.pairs) for s in series)
-        if decided(config, series).decision is not Decision.ACCEPT:
-            return False, runs
-        if anchor is None:
-            return True, runs
-        sequential, more = self.stage(config, Stage.ANCHOR, anchor)
-        outcome = sequential.comparison(BENCHMARK, Stage.ANCHOR).outcome
-        return outcome in (Outcome.IMPROVED, Outcome.NEUTRAL), runs + 2 * len(more.pairs)
+        usual = config.governor.alpha_improve
+        sequential, screened = self.stage(config, Stage.SCREEN, pairs, level)
+        runs = 2 * sequential.pairs
+        if sequential.regressed:
+            return Answer(Outcome.REGRESSED, runs)
+        if not _worth(config, sequential):
+            return Answer(Outcome.INCONCLUSIVE, runs)
+        sequential, confirmed = self.stage(config, Stage.CONFIRM, pairs, usual)
+        runs += 2 * sequential.pairs
+        series = [screened, confirmed]
+        if sequential.regressed:
+            return Answer(Outcome.REGRESSED, runs)
+        if anchor is not None and _worth(config, sequential):
+            sequential, bounded = self.stage(config, Stage.ANCHOR, anchor)
+            series.append(bounded)
+            runs += 2 * sequential.pairs
+        context = Context(
+            test=1,
+            discoveries=0,
+            alpha_improve=usual if level is None else level,
+            anchor=ANCHOR if anchor is not None else "",
+        )
+        return Answer(_outcome(decided(config, tuple(series), context)), runs)
 
-    def e_lond(self) -> Callable[[int, Iterator[Pair]], tuple[bool, int]]:
-        """Return a stream of candidates whose false discoveries are bounded by e-LOND."""
-        found = 0
 
-        def answer(number: int, pairs: Iterator[Pair]) -> tuple[bool, int]:
-            nonlocal found
-            level = level_of(number, found, 0.05)
-            given = self.whole(configured(f"alpha_improve = {level!r}"))(pairs)
-            found += given.outcome is Outcome.IMPROVED
-            return given.outcome is Outcome.IMPROVED, given.runs
-
-        return answer
-
-
-def level_of(test: int, discoveries: int, q: float) -> float:
-    return q * 0.474 / ((test + 1) * math.log(test + 1) ** 2) * (discoveries + 1)
+def _worth(config: Config, sequential: Sequential) -> bool:
+    """Whether the executor would go on: a gain, or harmless where that is enough."""
+    if sequential.improved or not config.governor.accept_neutral:
+        return sequential.improved
+    return sequential.comparison(BENCHMARK, Stage.SCREEN).outcome is Outcome.NEUTRAL
 
 
 def rules(judge: Judge) -> dict[str, Rule]:
@@ -133,11 +154,11 @@ def rules(judge: Judge) -> dict[str, Rule]:
         SCREENING: judge.screening(usual),
         WHOLE: judge.whole(usual),
         NEUTRAL: judge.whole(configured("accept_neutral = true")),
-        STRICT: judge.whole(configured("alpha_improve = 0.005")),
+        WATCH: judge.watch(),
     }
 
 
-def decided(config: Config, series: tuple[Series, ...]) -> Verdict:
+def decided(config: Config, series: tuple[Series, ...], context: Context | None = None) -> Verdict:
     """Return the verdict of record on these series."""
     passed = CheckOutcome(name="tests", status=CheckStatus.PASSED, code="ok", text="passed")
     level = SandboxLevel(backend="bwrap", version="", limits="")
@@ -154,10 +175,16 @@ def decided(config: Config, series: tuple[Series, ...]) -> Verdict:
         machine="",
         started_ns=1,
         wall_ns=1,
+        anchor_commit=ANCHOR if any(s.stage is Stage.ANCHOR for s in series) else "",
     )
     change = FileChange(path="a.py", status=FileStatus.MODIFIED, added=1, removed=1)
     evidence = Evidence(
-        evaluation=evaluation, files=(change,), marks=(), config=config, config_hash=""
+        evaluation=evaluation,
+        files=(change,),
+        marks=(),
+        config=config,
+        config_hash="",
+        context=context,
     )
     return decide(evidence)
 

@@ -235,7 +235,7 @@ def main(argv: Sequence[str] | None = None, judge: ours.Judge | None = None) -> 
     judge = judge or ours.Judge()
     begun = time.monotonic()
     pool = recorded.load(given.pool)
-    count = given.worlds or (120 if given.quick else 1000)
+    count = given.worlds or (60 if given.quick else 600)
     cells = [] if given.simulate else Bench(pool, count, given.seed, judge).cells()
     size = worlds.QUICK if given.quick else worlds.FULL
     noise = list(pool.values())[-1]

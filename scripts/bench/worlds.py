@@ -21,10 +21,12 @@ import pool as recorded
 import rivals
 import table
 
+from ouroboros.governor import budget
 from ouroboros.model.evaluation import Pair
 from ouroboros.model.verdict import Outcome
 
 MARGIN = 0.05
+PASSES = (Outcome.IMPROVED, Outcome.NEUTRAL)
 
 
 class Size(NamedTuple):
@@ -39,8 +41,8 @@ class Size(NamedTuple):
     """Whether targets are met without an allowance for the few trials."""
 
 
-FULL = Size(5, 1000, 3, (0.02, 0.03, 0.04), 300, exact=True)
-QUICK = Size(1, 250, 1, (0.03,), 100, exact=False)
+FULL = Size(5, 1000, 3, (0.01, 0.02, 0.03, 0.04), 300, exact=True)
+QUICK = Size(1, 200, 1, (0.03,), 100, exact=False)
 
 
 class Discoveries(NamedTuple):
@@ -72,8 +74,7 @@ class Ratchet(NamedTuple):
 
 
 Stream = Callable[[int, Iterator[Pair]], tuple[bool, int]]
-"""Takes the number of accepted so far is its own affair: candidate number and pairs in, whether it
-is accepted and the runs out."""
+"""Number of the candidate (from 1) and its pairs in; whether it is accepted, and its runs, out."""
 
 
 def simulate(
@@ -102,14 +103,13 @@ def effects(size: Size, seed: str) -> list[float]:
 def streams(judge: ours.Judge) -> dict[str, Callable[[], Stream]]:
     """Return the rules, each made anew for a world."""
     all_ = rivals.rules()
-    passes = (Outcome.IMPROVED, Outcome.NEUTRAL)
     own = ours.configured()
     return {
-        "one run each, 5 % (seed)": lambda: _stateless(all_["one run each, 5 % (seed)"], passes),
-        "Mann-Whitney n=20": lambda: _stateless(all_["Mann-Whitney n=20"], passes[:1]),
-        ours.SCREENING: lambda: _stateless(judge.screening(own), passes[:1]),
-        ours.WHOLE: lambda: _stateless(judge.whole(own), passes[:1]),
-        ours.E_LOND: judge.e_lond,
+        "one run each, 5 % (seed)": lambda: _stateless(all_["one run each, 5 % (seed)"], PASSES),
+        "Mann-Whitney n=20": lambda: _stateless(all_["Mann-Whitney n=20"], PASSES[:1]),
+        ours.SCREENING: lambda: _stateless(judge.screening(own), PASSES[:1]),
+        ours.WHOLE: lambda: _stateless(judge.whole(own), PASSES[:1]),
+        ours.E_LOND: lambda: _e_lond(judge),
     }
 
 
@@ -117,6 +117,20 @@ def _stateless(rule: rivals.Rule, accepts: Sequence[Outcome]) -> Stream:
     def answer(_: int, pairs: Iterator[Pair]) -> tuple[bool, int]:
         given = rule(pairs)
         return given.outcome in accepts, given.runs
+
+    return answer
+
+
+def _e_lond(judge: ours.Judge) -> Stream:
+    config = ours.configured('budget.fdr = "e-lond"')
+    found = 0
+
+    def answer(number: int, pairs: Iterator[Pair]) -> tuple[bool, int]:
+        nonlocal found
+        level = budget.level(config.governor, test=number, discoveries=found)
+        given = judge.verdict(config, pairs, level=level)
+        found += given.outcome is Outcome.IMPROVED
+        return given.outcome is Outcome.IMPROVED, given.runs
 
     return answer
 
@@ -170,12 +184,14 @@ def ratchets(
         return answer.outcome is not Outcome.REGRESSED, answer.runs
 
     def alone(world: recorded.World, head: float, step: float) -> tuple[bool, int]:
-        return judge.harmless(config, world.pairs(head * (1 + step), head), None)
+        answer = judge.verdict(config, world.pairs(head * (1 + step), head))
+        return answer.outcome in PASSES, answer.runs
 
     def anchored(world: recorded.World, head: float, step: float) -> tuple[bool, int]:
         new = head * (1 + step)
         anchor = world.pairs(new) if head != 1 else None  # the anchor is the head itself
-        return judge.harmless(config, world.pairs(new, head), anchor)
+        answer = judge.verdict(config, world.pairs(new, head), anchor=anchor)
+        return answer.outcome in PASSES, answer.runs
 
     rules = {
         "one run each, 5 % (seed)": seeds,
