@@ -1,13 +1,13 @@
 """How often the governor is wrong, beside what others would have answered to the same pairs.
 
     .venv/bin/python scripts/bench/verdict.py [--quick] [--json] [--seed N] [--worlds N]
-                                              [--pool FILE] [--simulate]
+                                              [--pool FILE] [--only replays|simulations]
 
 **Replays.** Windows of recorded pairs of an unchanged program get a fair coin and a known effect
 (`pool.py`); the product's own rule (`ours.py`) and those of others (`rivals.py`) answer. All rules
 and all effects see the same windows. Figures are percent of the verdicts, one for each workload.
 
-**Simulations** (`worlds.py`; alone with `--simulate`): a thousand candidates of which most are
+**Simulations** (`worlds.py`): a thousand candidates of which most are
 nothing, and a ratchet of small losses.
 
 Exit code 1 where a target is missed. `--pool` replays other pairs (`aa.py pool` writes some).
@@ -225,7 +225,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--worlds", type=int, help="verdicts of each figure")
     parser.add_argument("--pool", type=Path, default=recorded.RECORDED)
-    parser.add_argument("--simulate", action="store_true", help="the simulations alone")
+    parser.add_argument("--only", choices=("replays", "simulations"))
     return parser.parse_args(argv)
 
 
@@ -236,14 +236,15 @@ def main(argv: Sequence[str] | None = None, judge: ours.Judge | None = None) -> 
     begun = time.monotonic()
     pool = recorded.load(given.pool)
     count = given.worlds or (60 if given.quick else 600)
-    cells = [] if given.simulate else Bench(pool, count, given.seed, judge).cells()
+    cells = Bench(pool, count, given.seed, judge).cells() if given.only != "simulations" else []
     size = worlds.QUICK if given.quick else worlds.FULL
     noise = list(pool.values())[-1]
-    discoveries, ratchets = worlds.simulate(noise, size, given.seed, judge)
-    rows = [
-        *(targets(cells) if cells else []),
-        *worlds.targets(discoveries, ratchets, exact=size.exact),
-    ]
+    simulate = given.only != "replays"
+    discoveries, ratchets = (
+        worlds.simulate(noise, size, given.seed, judge) if simulate else ([], [])
+    )
+    rows = [*(targets(cells) if cells else [])]
+    rows += worlds.targets(discoveries, ratchets, exact=size.exact)
     if given.json:
         missed = [row.figure for row in rows if row.missed]
         found = {
@@ -255,8 +256,9 @@ def main(argv: Sequence[str] | None = None, judge: ours.Judge | None = None) -> 
         }
         print(json.dumps(found, indent=1))
         return int(bool(missed))
-    for line in [*(lines(cells) if cells else []), *worlds.lines(discoveries, ratchets)]:
-        print(line)
+    shown = lines(cells) if cells else []
+    shown += worlds.lines(discoveries, ratchets) if simulate else []
+    print("\n".join(shown))
     code = table.report(rows, floor="floor", as_json=False)
     print(f"seed {given.seed}, pool {given.pool.name}, {time.monotonic() - begun:.0f} s")
     return code
