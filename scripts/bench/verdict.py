@@ -101,6 +101,7 @@ _HEADS = (
     "A/A regressed",
     "+5% accepted",
     "+10% accepted",
+    "+10% regressed",
     "-10% found",
     "-5% found",
     "runs A/A",
@@ -137,6 +138,7 @@ def _figures(by_effect: Mapping[float, Cell]) -> list[str]:
         null.rate(Outcome.REGRESSED),
         by_effect[0.05].accepted,
         by_effect[0.10].accepted,
+        by_effect[0.10].rate(Outcome.REGRESSED),
         by_effect[-0.10].rate(Outcome.IMPROVED),
         by_effect[-0.05].rate(Outcome.IMPROVED),
     )
@@ -145,7 +147,7 @@ def _figures(by_effect: Mapping[float, Cell]) -> list[str]:
 
 
 def _line(wide: int, rule: str, columns: Sequence[str]) -> str:
-    shown = (text.rjust(max(13, len(text))) for text in columns)
+    shown = (text.rjust(max(14, len(text))) for text in columns)
     return f"{rule:{wide}} {' '.join(shown)}".rstrip()
 
 
