@@ -51,11 +51,14 @@ def rule_for(
         name: as the series is named.
         stage: `anchor` asks only whether nothing is worse than the margin.
         purpose: of the evaluation. A watch looks for no gain and gives nothing up.
-        alpha_improve: level of "improved" before it is split over all objectives; None means that
-            of `[governor]`.
+        alpha_improve: this test's own level of "improved" at screening, before it is split over
+            all objectives; None means that of `[governor]`. A confirmation always has that of
+            `[governor]`: the screening alone bounds the share of false discoveries.
     """
     governor = config.governor
-    level = governor.alpha_improve if alpha_improve is None else alpha_improve
+    level = governor.alpha_improve
+    if alpha_improve is not None and stage is Stage.SCREEN:
+        level = alpha_improve
     fixed = purpose is Purpose.ANCHOR or stage is Stage.CALIBRATE
     searching = purpose is Purpose.CANDIDATE and stage in {Stage.SCREEN, Stage.CONFIRM}
     most = governor.max_pairs
