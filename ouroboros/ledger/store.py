@@ -20,9 +20,11 @@ from typing import BinaryIO, NamedTuple, Self
 
 import msgspec
 
-from ouroboros.errors import LedgerCorruptError, LedgerError, Misuse
+from ouroboros.errors import LedgerCorruptError, LedgerError, Misuse, NotFoundError
 from ouroboros.ledger import chain, files, schema
 from ouroboros.ledger.chain import Flaw, Report, Row, Verifier
+from ouroboros.ledger.merkle import Hash
+from ouroboros.ledger.tree import Tree
 from ouroboros.model.entry import GENESIS, SCHEMA, Entry, Envelope, Head, Stored
 from ouroboros.model.events import AlertRaised, AnyEvent, CandidateEvent, RollbackStarted
 from ouroboros.model.events import RolledBack as RolledBackEvent
@@ -37,6 +39,14 @@ class Sealed(msgspec.Struct, frozen=True, kw_only=True):
     hash: str
     kind: str
     envelope: Envelope
+
+
+class StoredHead(msgspec.Struct, frozen=True, kw_only=True):
+    """A signed head as kept: how many entries it covers, when it was signed (ns), the note."""
+
+    size: int
+    ts: int
+    note: str
 
 
 class _Query(NamedTuple):
@@ -69,6 +79,8 @@ class Store:
         self._read_only = read_only
         self._broken = ""
         self._identity = files.identity(path)
+        self._tree = Tree(db)
+        self._has_tree = schema.version(db) >= schema.FIRST_WITH_TREE
 
     @classmethod
     def open(cls, path: Path, *, read_only: bool = False) -> Self:
@@ -93,6 +105,8 @@ class Store:
                     if schema.is_empty(db):
                         schema.create(db)
                 schema.check(db, str(path))
+                if not read_only:
+                    schema.upgrade(db)
             except BaseException:
                 db.close()
                 raise
@@ -164,6 +178,25 @@ class Store:
             "INSERT INTO touched (candidate, seq) VALUES (?, ?)",
             [(name, entry.seq) for name in dict.fromkeys(touched_by(entry.event))],
         )
+        self._tree.append(entry.seq, data)
+
+    def add_head(self, *, size: int, ts: int, note: str) -> bool:
+        """Keep a signed head; tell whether it is new (there may be one of that size already).
+
+        Raises:
+            LedgerFullError: no space.
+            LedgerError: it covers more than there is, or less than the newest one.
+        """
+        if self._read_only:
+            raise Misuse("add_head on a ledger that was opened read-only")
+        with self._transaction():
+            newest = self._db.execute("SELECT max(size) FROM heads").fetchone()[0]
+            if newest == size:
+                return False
+            self._db.execute(
+                "INSERT INTO heads (size, ts, note) VALUES (?, ?, ?)", (size, ts, note)
+            )
+        return True
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -176,6 +209,7 @@ class Store:
             except BaseException as error:
                 if isinstance(error, sqlite3.Error) and files.is_broken(error, self._path):
                     self._broken = str(error)
+                self._tree.forget()
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
@@ -269,6 +303,61 @@ class Store:
                 return
             after = batch[-1][0]
             left = None if left is None else left - len(batch)
+
+    # --- the Merkle tree and its signed heads ---------------------------------------------------
+
+    def root(self, size: int) -> Hash:
+        """Return the Merkle root over the first `size` entries.
+
+        Raises:
+            NotFoundError: there are not so many.
+            LedgerError: a ledger of layout 1 that was opened read-only has no tree.
+            LedgerCorruptError: parts of the tree are missing.
+        """
+        with self._proving():
+            return self._tree.root(size)
+
+    def inclusion(self, seq: int, size: int) -> tuple[Hash, ...]:
+        """Return the audit path of an entry in the tree over `size`; raises as `root`."""
+        with self._proving():
+            return self._tree.inclusion(seq, size)
+
+    def consistency(self, old: int, size: int) -> tuple[Hash, ...]:
+        """Return the proof that `old` entries are the beginning of `size`; raises as `root`."""
+        with self._proving():
+            return self._tree.consistency(old, size)
+
+    @contextlib.contextmanager
+    def _proving(self) -> Iterator[None]:
+        if not self._has_tree:
+            raise LedgerError(
+                f"{self._path} has ledger layout 1, which has no Merkle tree.",
+                hint="Start the engine once: it adds the tree.",
+            )
+        with files.translated(self._path):
+            try:
+                yield
+            except ValueError as error:
+                raise NotFoundError(
+                    f"Not in the ledger: {error}.", hint="'ouroboros ledger heads' lists the heads."
+                ) from error
+
+    def heads(self, *, after: int = 0, limit: int = -1, newest: bool = False) -> list[StoredHead]:
+        """Return signed heads of more than `after` entries; the newest first where asked for."""
+        if not self._has_tree:
+            return []
+        order = "DESC" if newest else "ASC"
+        with files.translated(self._path):
+            rows = self._db.execute(
+                f"SELECT size, ts, note FROM heads WHERE size > ? ORDER BY size {order} LIMIT ?",  # noqa: S608 - a constant
+                (after, limit),
+            ).fetchall()
+        return [StoredHead(size=size, ts=ts, note=note) for size, ts, note in rows]
+
+    def covering(self, seq: int) -> StoredHead | None:
+        """Return the first signed head that covers an entry, if there is one."""
+        found = self.heads(after=seq - 1, limit=1)
+        return found[0] if found else None
 
     # --- verifying, exporting -------------------------------------------------------------------
 
