@@ -22,15 +22,16 @@ import msgspec
 
 from ouroboros.errors import LedgerCorruptError, LedgerError, Misuse, NotFoundError
 from ouroboros.ledger import chain, files, schema
-from ouroboros.ledger.chain import Flaw, Report, Row, Verifier
+from ouroboros.ledger.chain import Flaw, Report, Row
 from ouroboros.ledger.merkle import Hash
+from ouroboros.ledger.sweep import Sweep
 from ouroboros.ledger.tree import Tree
 from ouroboros.model.entry import GENESIS, SCHEMA, Entry, Envelope, Head, Stored
 from ouroboros.model.events import AlertRaised, AnyEvent, CandidateEvent, RollbackStarted
 from ouroboros.model.events import RolledBack as RolledBackEvent
+from ouroboros.model.statement import Signature
 
 _BATCH = 512
-_COLUMNS = ("ts", "kind", "actor", "idem")
 
 
 class Sealed(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,7 +126,15 @@ class Store:
 
     # --- writing --------------------------------------------------------------------------------
 
-    def append(self, event: AnyEvent, *, actor: str, ts: int, idem: str) -> Stored:
+    def append(
+        self,
+        event: AnyEvent,
+        *,
+        actor: str,
+        ts: int,
+        idem: str,
+        signature: Signature | msgspec.UnsetType = msgspec.UNSET,
+    ) -> Stored:
         """Write one event and return its entry once it is on disk.
 
         The same `idem` with the same event returns the entry that was written first.
@@ -161,6 +170,7 @@ class Store:
                 idem=idem,
                 prev=head.hash,
                 event=event,
+                signature=signature,
             )
             data = chain.encode(entry)
             stored = Stored(hash=chain.hash_of(data), entry=entry)
@@ -375,24 +385,19 @@ class Store:
             progress: called with entries done and in all, now and then.
             start: a head that is trusted; only what comes after it is read.
         """
-        verifier = Verifier(start)
+        sweep = Sweep(start)
         try:
             total = self.head().size
-            self._verify(verifier, progress, total)
+            while rows := self._verification_batch(sweep.head.size):
+                good = sweep.feed(rows)
+                if progress:
+                    done = sweep.head.size
+                    progress(done, max(total, done))
+                if good < len(rows):
+                    break
         except LedgerError as error:
-            verifier.fail(verifier.head.size + 1, Flaw.UNREADABLE, f"{error.message}")
-        return verifier.report()
-
-    def _verify(
-        self, verifier: Verifier, progress: Callable[[int, int], None] | None, total: int
-    ) -> None:
-        good = True
-        while good:
-            batch = self._verification_batch(verifier.head.size)
-            good = bool(batch) and all(_verify_row(verifier, row) for row in batch)
-            if progress:
-                done = verifier.head.size
-                progress(done, max(total, done))
+            sweep.fail(sweep.head.size + 1, Flaw.UNREADABLE, f"{error.message}")
+        return sweep.report()
 
     def _verification_batch(self, after: int) -> list[tuple[object, ...]]:
         # BLOBs throughout: text that is no UTF-8 would make the driver raise.
@@ -433,24 +438,6 @@ def touched_by(event: AnyEvent) -> tuple[str, ...]:
     if isinstance(event, AlertRaised) and event.candidate:
         return (event.candidate,)
     return ()
-
-
-def _verify_row(verifier: Verifier, row: tuple[object, ...]) -> bool:
-    """Verify one row with its look-up columns; tell whether it is good."""
-    seq, data, name, *columns = row
-    before = verifier.head
-    text = name.decode("utf-8", "replace") if isinstance(name, bytes) else name
-    envelope = verifier.feed((seq, data, text))
-    if envelope is None:
-        return False
-    texts = (chain.kind_of(envelope), envelope.actor, envelope.idem)
-    said = [envelope.ts, *(text.encode("utf-8", "surrogatepass") for text in texts)]
-    for column, found, expected in zip(_COLUMNS, columns, said, strict=True):
-        if found != expected:
-            what = f"its column '{column}' holds {found!r}, its bytes say {expected!r}"
-            verifier.take_back(envelope.seq, before, Flaw.WRONG_INDEX, what)
-            return False
-    return True
 
 
 def _same(first: Row, event: AnyEvent, idem: str) -> Stored:
