@@ -120,9 +120,7 @@ def _resolved(git: Git, path: Path, rev: str) -> str:
 def _open(path: Path) -> Git:
     if path.is_dir():
         finder = Git(directory=None, work_tree=path, user=True)
-        found = finder.run(
-            "rev-parse", "--path-format=absolute", "--git-common-dir", ok=(0, 128)
-        )
+        found = finder.run("rev-parse", "--path-format=absolute", "--git-common-dir", ok=(0, 128))
         if found.status == 0:
             return Git(directory=Path(found.line))
     raise TargetError(
