@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from ouroboros.engine.core import Core
 from ouroboros.engine.messages import forward_message
+from ouroboros.engine.trailers import trailers_of
 from ouroboros.engine.versions import next_version, redone_by
 from ouroboros.errors import (
     BranchMovedError,
@@ -19,7 +20,6 @@ from ouroboros.errors import (
     WorkTreeError,
 )
 from ouroboros.model import events as ev
-from ouroboros.model.entry import Head
 from ouroboros.model.snapshot import RollbackPreview
 from ouroboros.model.state import Intent, Version
 from ouroboros.vcs.values import MoveState, Reverted
@@ -126,7 +126,7 @@ class Forwarder:
             restores,
             [v.candidate for v in versions],
             reason,
-            Head(size=core.state.seq, hash=core.state.head),
+            await trailers_of(core),
         )
         return await core.git(
             core.deps.repository.reapply,

@@ -31,7 +31,21 @@ def candidate_message(name: str, title: str) -> str:
     return f"ouroboros candidate {name}: {quoted(title, _TITLE)}\n"
 
 
-def promotion_message(candidate: Candidate, version: int, head: Head) -> str:
+def head_trailers(ledger: str, head: Head, root: str) -> str:
+    """Return the trailers that anchor the ledger in the target's own history.
+
+    They name the ledger, its size and last hash (which covers every entry before), and the Merkle
+    root as it stands in signed heads. The entries that follow, this move's own among them, are
+    covered by the next head.
+    """
+    return (
+        f"Ouroboros-Ledger: {ledger}\n"
+        f"Ouroboros-Ledger-Head: {head.size}:{head.hash}\n"
+        f"Ouroboros-Ledger-Root: {root}\n"
+    )
+
+
+def promotion_message(candidate: Candidate, version: int, trailers: str) -> str:
     """Return the message of the commit that lands on the user's branch."""
     change = confirmed_change(candidate.verdict)
     gain = f"Measured change of the objective: {change:+.1%}.\n\n" if change is not None else ""
@@ -46,31 +60,32 @@ def promotion_message(candidate: Candidate, version: int, head: Head) -> str:
         f"Ouroboros-Version: {version}\n"
         f"Ouroboros-Verdict: {candidate.verdict_seq}\n"
         f"{approved}"
-        f"Ouroboros-Ledger-Head: {head.size}:{head.hash}\n"
+        f"{trailers}"
     )
 
 
 def rollback_message(
-    version: int, restores: int, candidates: Sequence[str], reason: str, head: Head
+    version: int, restores: int, candidates: Sequence[str], reason: str, trailers: str
 ) -> str:
     """Return the message of a rollback commit."""
     trailer = f"Ouroboros-Rollback-Of: {' '.join(candidates)}"
-    return _message(version, f"roll back to version {restores}", reason, trailer, head)
+    return _message(version, f"roll back to version {restores}", reason, f"{trailer}\n{trailers}")
 
 
 def forward_message(
-    version: int, restores: int, candidates: Sequence[str], reason: str, head: Head
+    version: int, restores: int, candidates: Sequence[str], reason: str, trailers: str
 ) -> str:
     """Return the message of a commit that brings back what was rolled back."""
     trailer = f"Ouroboros-Restores: {' '.join(candidates)}"
-    return _message(version, f"roll forward to version {restores}", reason, trailer, head)
+    return _message(
+        version, f"roll forward to version {restores}", reason, f"{trailer}\n{trailers}"
+    )
 
 
-def _message(version: int, what: str, reason: str, trailer: str, head: Head) -> str:
+def _message(version: int, what: str, reason: str, trailers: str) -> str:
     return (
         f"Ouroboros v{version}: {what}\n\n"
         f"Reason: {quoted(reason or 'none given', 300)}\n\n"
-        f"{trailer}\n"
         f"Ouroboros-Version: {version}\n"
-        f"Ouroboros-Ledger-Head: {head.size}:{head.hash}\n"
+        f"{trailers}"
     )

@@ -14,8 +14,13 @@ import msgspec
 from msgspec.structs import replace
 
 from ouroboros.engine.core import Core, hold_expiry
-from ouroboros.engine.messages import candidate_message, promotion_message, rollback_message
+from ouroboros.engine.messages import (
+    candidate_message,
+    promotion_message,
+    rollback_message,
+)
 from ouroboros.engine.screening import marks_of
+from ouroboros.engine.trailers import trailers_of
 from ouroboros.engine.versions import next_version, undone_by
 from ouroboros.errors import (
     BranchMovedError,
@@ -29,7 +34,6 @@ from ouroboros.errors import (
 )
 from ouroboros.governor.decide import screen_verdict
 from ouroboros.model import events as ev
-from ouroboros.model.entry import Head
 from ouroboros.model.phase import Phase
 from ouroboros.model.proposal import FileChange
 from ouroboros.model.snapshot import RollbackPreview
@@ -74,7 +78,7 @@ class Promoter:
             await self._rebase(c, head)
             return
         version = next_version(core.state)
-        message = promotion_message(c, version, Head(size=core.state.seq, hash=core.state.head))
+        message = promotion_message(c, version, await trailers_of(core))
         commit = await core.git(
             repo.promotion_commit,
             tree=c.tree,
@@ -316,14 +320,13 @@ class Promoter:
     async def _plan(self, versions: tuple[Version, ...], restores: int, reason: str) -> Undo:
         core, repo = self._core, self._core.deps.repository
         head = await core.git(repo.head, core.branch)
-        ledger_head = Head(size=core.state.seq, hash=core.state.head)
         names = [v.candidate for v in versions]
         number = next_version(core.state)
         reverted = await core.git(
             repo.revert,
             onto=head,
             commits=[v.commit for v in versions],
-            message=rollback_message(number, restores, names, reason, ledger_head),
+            message=rollback_message(number, restores, names, reason, await trailers_of(core)),
             ts=core.now(),
         )
         return Undo(

@@ -8,6 +8,8 @@ the middle neither loses the entry nor the fold.
 import asyncio
 from collections.abc import Callable
 
+import msgspec
+
 from ouroboros.engine.blocking import Blocking
 from ouroboros.engine.bus import Bus
 from ouroboros.engine.tasks import spawn
@@ -16,6 +18,7 @@ from ouroboros.ledger.store import Store
 from ouroboros.model.entry import Stored
 from ouroboros.model.events import AnyEvent
 from ouroboros.model.state import State, advance, check_move
+from ouroboros.model.statement import Signature
 
 ENGINE = "engine"
 """The actor of everything that the engine does by itself."""
@@ -57,18 +60,32 @@ class Recorder:
             state = advance(state, stored)
         return state
 
-    async def record(self, event: AnyEvent, *, actor: str = ENGINE, idem: str = "") -> Stored:
+    async def record(
+        self,
+        event: AnyEvent,
+        *,
+        actor: str = ENGINE,
+        idem: str = "",
+        signature: Signature | msgspec.UnsetType = msgspec.UNSET,
+    ) -> Stored:
         """Write an event and tell it; returns when it is on disk and folded.
 
         Raises:
             IllegalMoveError: the table of moves does not list it; nothing was written.
             LedgerError: it could not be written; nothing was changed.
         """
-        work = self._record(event, actor=actor, idem=idem)
+        work = self._record(event, actor=actor, idem=idem, signature=signature)
         task = spawn(work, name=f"record {event.kind}", awaited=True)
         return await asyncio.shield(task)
 
-    async def _record(self, event: AnyEvent, *, actor: str, idem: str) -> Stored:
+    async def _record(
+        self,
+        event: AnyEvent,
+        *,
+        actor: str,
+        idem: str,
+        signature: Signature | msgspec.UnsetType,
+    ) -> Stored:
         async with self._lock:
             check_move(self.state, event)
             try:
@@ -78,6 +95,7 @@ class Recorder:
                     actor=actor,
                     ts=self._clock_ns(),
                     idem=idem or self._new_id(),
+                    signature=signature,
                 )
             except LedgerError as error:
                 self.broken = error

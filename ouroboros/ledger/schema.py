@@ -4,16 +4,24 @@
 can look it up (verification compares the columns). Triggers refuse every UPDATE and DELETE, and an
 INSERT that would replace: REPLACE deletes rows without asking delete triggers, so the trigger
 refuses by existence. They guard against mistakes, not against the owner of the file; against him
-stands the chain.
+stand the chain, and the signed heads that others hold.
+
+`tiles` are the hashes of the Merkle tree (see `tree`), `heads` the signed heads (see `heads`), both
+append-only by the same triggers.
+
+Layout 2 added these two; a ledger of layout 1 is brought up to date when it is opened for writing,
+and can be read and verified as it is.
 """
 
 import sqlite3
 
 from ouroboros.errors import LedgerCorruptError, LedgerError
+from ouroboros.ledger.tree import fill
 
 APPLICATION_ID = 0x4F55524F
 """`OURO` in the header of the file."""
-USER_VERSION = 1
+USER_VERSION = 2
+"""The newest layout. Every older one is listed in `_STEPS`, with what leads to the next."""
 
 _TABLES = (
     """CREATE TABLE entries (
@@ -31,6 +39,20 @@ _TABLES = (
         PRIMARY KEY (candidate, seq)
     ) STRICT, WITHOUT ROWID""",
     "CREATE INDEX entries_by_kind ON entries (kind, seq)",
+)
+_TREE_TABLES = (
+    """CREATE TABLE tiles (
+        level INTEGER NOT NULL CHECK (level >= 0),
+        n INTEGER NOT NULL CHECK (n >= 0),
+        root BLOB NOT NULL,
+        hashes BLOB NOT NULL,
+        PRIMARY KEY (level, n)
+    ) STRICT""",
+    """CREATE TABLE heads (
+        size INTEGER PRIMARY KEY CHECK (size > 0),
+        ts INTEGER NOT NULL,
+        note TEXT NOT NULL
+    ) STRICT""",
 )
 
 _TRIGGERS = (
@@ -50,6 +72,24 @@ _TRIGGERS = (
         BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END""",
 )
 
+_TREE_TRIGGERS = (
+    """CREATE TRIGGER tiles_no_update BEFORE UPDATE ON tiles
+        BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END""",
+    """CREATE TRIGGER tiles_no_delete BEFORE DELETE ON tiles
+        BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END""",
+    """CREATE TRIGGER tiles_in_order BEFORE INSERT ON tiles
+        WHEN NEW.n <> (SELECT coalesce(max(n), -1) + 1 FROM tiles WHERE level = NEW.level)
+        BEGIN SELECT RAISE(ABORT, 'tiles are numbered without gaps'); END""",
+    """CREATE TRIGGER heads_no_update BEFORE UPDATE ON heads
+        BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END""",
+    """CREATE TRIGGER heads_no_delete BEFORE DELETE ON heads
+        BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END""",
+    """CREATE TRIGGER heads_in_order BEFORE INSERT ON heads
+        WHEN NEW.size <= (SELECT coalesce(max(size), 0) FROM heads)
+          OR NEW.size > (SELECT coalesce(max(seq), 0) FROM entries)
+        BEGIN SELECT RAISE(ABORT, 'heads only grow, and cover what is there'); END""",
+)
+
 _OBJECTS = frozenset(
     {
         "entries",
@@ -65,17 +105,69 @@ _OBJECTS = frozenset(
 )
 
 
+_TREE_OBJECTS = frozenset(
+    {
+        "tiles",
+        "heads",
+        "tiles_no_update",
+        "tiles_no_delete",
+        "tiles_in_order",
+        "heads_no_update",
+        "heads_no_delete",
+        "heads_in_order",
+    }
+)
+FIRST_WITH_TREE = 2
+"""The layout from which on there are tiles and heads."""
+
+
 def create(db: sqlite3.Connection) -> None:
     """Make an empty database a ledger, all at once; a kill leaves it empty."""
     db.execute("BEGIN IMMEDIATE")
     if not is_empty(db):
         db.execute("ROLLBACK")
         return
-    for statement in (*_TABLES, *_TRIGGERS):
+    for statement in (*_TABLES, *_TRIGGERS, *_TREE_TABLES, *_TREE_TRIGGERS):
         db.execute(statement)
     db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     db.execute(f"PRAGMA user_version = {USER_VERSION}")
     db.execute("COMMIT")
+
+
+def _add_tree(db: sqlite3.Connection) -> None:
+    """Layout 1 to 2: tiles for the entries that are there, and no heads yet."""
+    for statement in (*_TREE_TABLES, *_TREE_TRIGGERS):
+        db.execute(statement)
+    fill(db)
+
+
+_STEPS = {1: _add_tree}
+
+
+def upgrade(db: sqlite3.Connection) -> None:
+    """Bring an older layout up to date, one step after the other, all in one transaction.
+
+    Stored entries are never touched. A kill leaves the old layout.
+    """
+    if version(db) not in _STEPS:
+        return
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        found = version(db)  # another process may have been quicker
+        while found in _STEPS:
+            _STEPS[found](db)
+            found += 1
+        db.execute(f"PRAGMA user_version = {found}")
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+def version(db: sqlite3.Connection) -> int:
+    """Return the layout of a ledger."""
+    return _pragma(db, "user_version")
 
 
 def is_empty(db: sqlite3.Connection) -> bool:
@@ -96,19 +188,39 @@ def check(db: sqlite3.Connection, path: str) -> None:
             f"{path} is not a ledger of Ouroboros, but another program's database.",
             hint="Move it away, or name another state folder.",
         )
-    version = _pragma(db, "user_version")
-    if version != USER_VERSION:
+    found = version(db)
+    if found != USER_VERSION and found not in _STEPS:
         raise LedgerError(
-            f"{path} has ledger layout {version}; this Ouroboros knows {USER_VERSION}.",
+            f"{path} has ledger layout {found}; this Ouroboros knows {USER_VERSION}.",
             hint="Use the version of Ouroboros that wrote it, or a newer one.",
         )
-    found = {name for (name,) in db.execute("SELECT name FROM sqlite_schema")}
-    missing = sorted(_OBJECTS - found)
+    wanted = _OBJECTS | _TREE_OBJECTS if found >= FIRST_WITH_TREE else _OBJECTS
+    missing = sorted(wanted - {name for (name,) in db.execute("SELECT name FROM sqlite_schema")})
     if missing:
         raise LedgerCorruptError(
             f"{path} was altered: it lacks {', '.join(missing)}.",
             hint="Keep the file as evidence and restore a copy from before.",
         )
+
+
+def altered(db: sqlite3.Connection) -> list[str]:
+    """Return the names of tables, triggers and indexes whose definition is not the one made."""
+    with_tree = version(db) >= FIRST_WITH_TREE
+    made = (*_TABLES, *_TRIGGERS, *((*_TREE_TABLES, *_TREE_TRIGGERS) if with_tree else ()))
+    stored = {
+        _text(name): _text(sql)
+        for name, sql in db.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL")
+    }
+    expected = {statement.split()[2]: statement for statement in made}
+    return sorted(
+        name
+        for name in expected.keys() | stored.keys()
+        if expected.get(name) != stored.get(name) and not name.startswith("sqlite_")
+    )
+
+
+def _text(value: object) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def _pragma(db: sqlite3.Connection, name: str) -> int:

@@ -20,15 +20,18 @@ from typing import BinaryIO, NamedTuple, Self
 
 import msgspec
 
-from ouroboros.errors import LedgerCorruptError, LedgerError, Misuse
+from ouroboros.errors import LedgerCorruptError, LedgerError, Misuse, NotFoundError
 from ouroboros.ledger import chain, files, schema
-from ouroboros.ledger.chain import Flaw, Report, Row, Verifier
+from ouroboros.ledger.chain import Flaw, Report, Row
+from ouroboros.ledger.merkle import Hash
+from ouroboros.ledger.sweep import Sweep
+from ouroboros.ledger.tree import Tree
 from ouroboros.model.entry import GENESIS, SCHEMA, Entry, Envelope, Head, Stored
 from ouroboros.model.events import AlertRaised, AnyEvent, CandidateEvent, RollbackStarted
 from ouroboros.model.events import RolledBack as RolledBackEvent
+from ouroboros.model.statement import Signature
 
 _BATCH = 512
-_COLUMNS = ("ts", "kind", "actor", "idem")
 
 
 class Sealed(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +40,14 @@ class Sealed(msgspec.Struct, frozen=True, kw_only=True):
     hash: str
     kind: str
     envelope: Envelope
+
+
+class StoredHead(msgspec.Struct, frozen=True, kw_only=True):
+    """A signed head as kept: how many entries it covers, when it was signed (ns), the note."""
+
+    size: int
+    ts: int
+    note: str
 
 
 class _Query(NamedTuple):
@@ -69,6 +80,8 @@ class Store:
         self._read_only = read_only
         self._broken = ""
         self._identity = files.identity(path)
+        self._tree = Tree(db)
+        self._has_tree = schema.version(db) >= schema.FIRST_WITH_TREE
 
     @classmethod
     def open(cls, path: Path, *, read_only: bool = False) -> Self:
@@ -93,6 +106,8 @@ class Store:
                     if schema.is_empty(db):
                         schema.create(db)
                 schema.check(db, str(path))
+                if not read_only:
+                    schema.upgrade(db)
             except BaseException:
                 db.close()
                 raise
@@ -111,7 +126,15 @@ class Store:
 
     # --- writing --------------------------------------------------------------------------------
 
-    def append(self, event: AnyEvent, *, actor: str, ts: int, idem: str) -> Stored:
+    def append(
+        self,
+        event: AnyEvent,
+        *,
+        actor: str,
+        ts: int,
+        idem: str,
+        signature: Signature | msgspec.UnsetType = msgspec.UNSET,
+    ) -> Stored:
         """Write one event and return its entry once it is on disk.
 
         The same `idem` with the same event returns the entry that was written first.
@@ -147,6 +170,7 @@ class Store:
                 idem=idem,
                 prev=head.hash,
                 event=event,
+                signature=signature,
             )
             data = chain.encode(entry)
             stored = Stored(hash=chain.hash_of(data), entry=entry)
@@ -164,6 +188,25 @@ class Store:
             "INSERT INTO touched (candidate, seq) VALUES (?, ?)",
             [(name, entry.seq) for name in dict.fromkeys(touched_by(entry.event))],
         )
+        self._tree.append(entry.seq, data)
+
+    def add_head(self, *, size: int, ts: int, note: str) -> bool:
+        """Keep a signed head; tell whether it is new (there may be one of that size already).
+
+        Raises:
+            LedgerFullError: no space.
+            LedgerError: it covers more than there is, or less than the newest one.
+        """
+        if self._read_only:
+            raise Misuse("add_head on a ledger that was opened read-only")
+        with self._transaction():
+            newest = self._db.execute("SELECT max(size) FROM heads").fetchone()[0]
+            if newest == size:
+                return False
+            self._db.execute(
+                "INSERT INTO heads (size, ts, note) VALUES (?, ?, ?)", (size, ts, note)
+            )
+        return True
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -176,6 +219,7 @@ class Store:
             except BaseException as error:
                 if isinstance(error, sqlite3.Error) and files.is_broken(error, self._path):
                     self._broken = str(error)
+                self._tree.forget()
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
@@ -270,6 +314,69 @@ class Store:
             after = batch[-1][0]
             left = None if left is None else left - len(batch)
 
+    # --- the Merkle tree and its signed heads ---------------------------------------------------
+
+    def root(self, size: int) -> Hash:
+        """Return the Merkle root over the first `size` entries.
+
+        Raises:
+            NotFoundError: there are not so many.
+            LedgerError: a ledger of layout 1 that was opened read-only has no tree.
+            LedgerCorruptError: parts of the tree are missing.
+        """
+        with self._proving():
+            return self._tree.root(size)
+
+    def inclusion(self, seq: int, size: int) -> tuple[Hash, ...]:
+        """Return the audit path of an entry in the tree over `size`; raises as `root`."""
+        with self._proving():
+            return self._tree.inclusion(seq, size)
+
+    def consistency(self, old: int, size: int) -> tuple[Hash, ...]:
+        """Return the proof that `old` entries are the beginning of `size`; raises as `root`."""
+        with self._proving():
+            return self._tree.consistency(old, size)
+
+    @contextlib.contextmanager
+    def _proving(self) -> Iterator[None]:
+        if not self._has_tree:
+            raise LedgerError(
+                f"{self._path} has ledger layout 1, which has no Merkle tree.",
+                hint="Start the engine once: it adds the tree.",
+            )
+        with files.translated(self._path):
+            try:
+                yield
+            except ValueError as error:
+                raise NotFoundError(
+                    f"Not in the ledger: {error}.", hint="'ouroboros ledger heads' lists the heads."
+                ) from error
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The open database, for the parts of this room."""
+        return self._db
+
+    def heads(
+        self, *, after: int = 0, upto: int = 1 << 62, limit: int = -1, newest: bool = False
+    ) -> list[StoredHead]:
+        """Return signed heads of more than `after` entries; the newest first where asked for."""
+        if not self._has_tree:
+            return []
+        order = "DESC" if newest else "ASC"
+        with files.translated(self._path):
+            rows = self._db.execute(
+                f"SELECT size, ts, note FROM heads WHERE size > ? AND size <= ? "  # noqa: S608 - a constant
+                f"ORDER BY size {order} LIMIT ?",
+                (after, upto, limit),
+            ).fetchall()
+        return [StoredHead(size=size, ts=ts, note=note) for size, ts, note in rows]
+
+    def covering(self, seq: int) -> StoredHead | None:
+        """Return the first signed head that covers an entry, if there is one."""
+        found = self.heads(after=seq - 1, limit=1)
+        return found[0] if found else None
+
     # --- verifying, exporting -------------------------------------------------------------------
 
     def verify(
@@ -286,24 +393,19 @@ class Store:
             progress: called with entries done and in all, now and then.
             start: a head that is trusted; only what comes after it is read.
         """
-        verifier = Verifier(start)
+        sweep = Sweep(start)
         try:
             total = self.head().size
-            self._verify(verifier, progress, total)
+            while rows := self._verification_batch(sweep.head.size):
+                good = sweep.feed(rows)
+                if progress:
+                    done = sweep.head.size
+                    progress(done, max(total, done))
+                if good < len(rows):
+                    break
         except LedgerError as error:
-            verifier.fail(verifier.head.size + 1, Flaw.UNREADABLE, f"{error.message}")
-        return verifier.report()
-
-    def _verify(
-        self, verifier: Verifier, progress: Callable[[int, int], None] | None, total: int
-    ) -> None:
-        good = True
-        while good:
-            batch = self._verification_batch(verifier.head.size)
-            good = bool(batch) and all(_verify_row(verifier, row) for row in batch)
-            if progress:
-                done = verifier.head.size
-                progress(done, max(total, done))
+            sweep.fail(sweep.head.size + 1, Flaw.UNREADABLE, f"{error.message}")
+        return sweep.report()
 
     def _verification_batch(self, after: int) -> list[tuple[object, ...]]:
         # BLOBs throughout: text that is no UTF-8 would make the driver raise.
@@ -344,24 +446,6 @@ def touched_by(event: AnyEvent) -> tuple[str, ...]:
     if isinstance(event, AlertRaised) and event.candidate:
         return (event.candidate,)
     return ()
-
-
-def _verify_row(verifier: Verifier, row: tuple[object, ...]) -> bool:
-    """Verify one row with its look-up columns; tell whether it is good."""
-    seq, data, name, *columns = row
-    before = verifier.head
-    text = name.decode("utf-8", "replace") if isinstance(name, bytes) else name
-    envelope = verifier.feed((seq, data, text))
-    if envelope is None:
-        return False
-    texts = (chain.kind_of(envelope), envelope.actor, envelope.idem)
-    said = [envelope.ts, *(text.encode("utf-8", "surrogatepass") for text in texts)]
-    for column, found, expected in zip(_COLUMNS, columns, said, strict=True):
-        if found != expected:
-            what = f"its column '{column}' holds {found!r}, its bytes say {expected!r}"
-            verifier.take_back(envelope.seq, before, Flaw.WRONG_INDEX, what)
-            return False
-    return True
 
 
 def _same(first: Row, event: AnyEvent, idem: str) -> Stored:

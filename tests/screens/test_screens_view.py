@@ -110,6 +110,7 @@ def event_of(kind: str, name: str) -> ev.AnyEvent:
         "held": {"verdict": verdict(Decision.HOLD, SUPERVISED), "expires_ns": NOW},
         "rejected": {"reasons": (NOTHING,)},
         "approved": {"commit": commit(name), "reason": ""},
+        "endorsed": {"commit": commit(name), "reason": ""},
         "promotion_started": {
             "branch": "main", "expected_head": "h", "commit": commit(name), "version": 1,
         },
@@ -122,6 +123,12 @@ def event_of(kind: str, name: str) -> ev.AnyEvent:
         return ev.RollbackStarted(expected_head="h", **rolled)
     if kind == "rolled_back":
         return ev.RolledBack(**rolled)
+    if kind == "roll_forward_started":
+        return ev.RollForwardStarted(expected_head="h", **rolled)
+    if kind == "rolled_forward":
+        return ev.RolledForward(**rolled)
+    if kind == "roll_forward_failed":
+        return ev.RollForwardFailed(candidates=(name,), reason="moved")
     kinds = {cls.__struct_config__.tag: cls for cls in ev.AnyEvent.__args__}
     return kinds[kind](candidate=name, **every.get(kind, {"reason": "because"}))
 
