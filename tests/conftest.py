@@ -1,8 +1,13 @@
 """What all tests share."""
 
 import signal
+import sys
+from pathlib import Path
 
 import pytest
+
+# At the end: scripts/bench/git.py must not hide GitPython.
+sys.path.append(str(Path(__file__).resolve().parents[1] / "scripts" / "bench"))
 
 ALONE = frozenset({"e2e", "executors", "redteam", "sandbox"})
 LESSER = ("landlock-watched]", "system]")

@@ -147,12 +147,17 @@ def _taken(
     undo: bool,
 ) -> Reverted:
     head = objects.commit(git, onto)
+    top = head
     tree = head.tree
     with scratch(git) as (indexed, folder):
         for name in commits:
-            taken = objects.commit(git, name)
+            taken = top if name == top.id else objects.commit(git, name)
             if not taken.parents:
                 raise PatchError(f"{name[:12]} is the first commit; it cannot be undone.")
+            if undo and tree == top.tree and taken is top:  # nothing came after: no merge is needed
+                top = objects.commit(git, top.parents[0])
+                tree = top.tree
+                continue
             before, after = taken.parents[0], taken.tree
             base, theirs = (after, before) if undo else (before, after)
             merged = merge(indexed, folder, base=base, ours=tree, theirs=theirs)

@@ -71,8 +71,7 @@ class Move:
         self._git = git
         self.branch, self.old, self.new = branch, old, new
         self.at_new = self._stands() == new
-        objects.commit(git, new)
-        self.changes = objects.raw(git, old, new)
+        self.changes = _changes(git, old, new)
         self.places = worktrees.checked_out(git, branch, home)
         self._locks = [IndexLock(place.directory) for place in self.places]
 
@@ -108,14 +107,29 @@ class Move:
 
     def check(self) -> None:
         """Step 2."""
-        self.at_new = self._stands() == self.new
+        if self.at_new:  # else the swap looks again
+            self.at_new = self._stands() == self.new
         worktrees.refuse_under_way(self._git, self.branch, self.places)
-        for place in self.places:
-            findings = worktrees.inspect(place, self.changes, at_new=self.at_new)
-            if findings.edits:
-                raise worktrees.refusal(place, findings.edits)
-            if not findings.half:
-                self._dry_run(place)
+        for place, lock in zip(self.places, self._locks, strict=True):
+            if lock.descriptor >= 0:
+                self._check_copy(place, _copy_index(place, place.directory / COPY))
+            else:
+                with scratch(self._git) as (_, folder):
+                    self._check_copy(place, _copy_index(place, folder / "index"))
+
+    def _check_copy(self, place: Place, copy: Path) -> None:
+        """Compare, and let git have the last word, on a copy of the index, which is refreshed."""
+        findings = worktrees.inspect(place, self.changes, at_new=self.at_new, copy=copy)
+        if findings.edits:
+            raise worktrees.refusal(place, findings.edits)
+        if findings.half:
+            return
+        output = self._read_tree(place.git(index=copy), "-n")
+        if output.status:
+            raise WorkTreeError(
+                f"{place.path} cannot follow branch '{self.branch}': {_reasons(output)}.",
+                hint="Resolve what git names, then try again.",
+            )
 
     def swap(self, reason: str) -> None:
         """Step 3."""
@@ -137,8 +151,10 @@ class Move:
                 (place.directory / COPY).replace(place.directory / "index")
 
     def unlock(self) -> None:
-        """Step 6."""
-        for lock in self._locks:
+        """Step 6; of a move that was refused, the copy of the index goes too."""
+        for place, lock in zip(self.places, self._locks, strict=True):
+            if lock.descriptor >= 0:
+                _remove_copy(place.directory / COPY)
             lock.release()
 
     def _stands(self) -> str:
@@ -167,19 +183,7 @@ class Move:
             hint="If no other git command runs, remove the lock file that is named.",
         )
 
-    def _dry_run(self, place: Place) -> None:
-        with scratch(self._git) as (_, folder):
-            git = place.git(index=_copy_index(place, folder / "index"))
-            output = self._read_tree(git, "-n")
-        if output.status:
-            raise WorkTreeError(
-                f"{place.path} cannot follow branch '{self.branch}': {_reasons(output)}.",
-                hint="Resolve what git names, then try again.",
-            )
-
     def _read_tree(self, git: Git, *options: str) -> Output:
-        # Files that were only touched are no edits, but `read-tree` goes by their times.
-        git.run("update-index", "-q", "--refresh", ok=(0, 1), timeout=FOLLOW_TIMEOUT)
         return git.run(
             "read-tree",
             *options,
@@ -192,15 +196,19 @@ class Move:
         )
 
     def _follow(self, place: Place, lock: IndexLock) -> None:
+        """Bring files and the copy of the index, which `check` has made, to the new commit."""
         copy = place.directory / COPY
-        for left in (copy, copy.with_name(f"{COPY}.lock")):
-            left.unlink(missing_ok=True)
-        git = place.git(index=_copy_index(place, copy), keep=(lock.descriptor,))
-        findings = worktrees.inspect(place, self.changes, at_new=True)
-        if findings.edits:
-            raise worktrees.refusal(place, findings.edits)
-        half = [(path, self.changes[path]) for path in findings.half]
-        set_entries(git, [(change.new_mode, change.new_id, path) for path, change in half])
+        git = place.git(index=copy, keep=(lock.descriptor,))
+        if self.at_new:
+            findings = worktrees.inspect(place, self.changes, at_new=True, copy=copy)
+            edits = findings.edits
+            half = [(path, self.changes[path]) for path in findings.half]
+            set_entries(git, [(change.new_mode, change.new_id, path) for path, change in half])
+        else:
+            # Edits since the check are refused by `read-tree`; but it overwrites ignored files.
+            edits = worktrees.taken(place, self.changes)
+        if edits:
+            raise worktrees.refusal(place, edits)
         output = self._read_tree(git)
         if output.status:
             raise WorkTreeError(
@@ -213,8 +221,6 @@ class Move:
 
         A resumed move (`at_new`) is not undone: it was not this call that moved the branch.
         """
-        for place in self.places:
-            (place.directory / COPY).unlink(missing_ok=True)
         if not self.at_new:
             try:
                 for place in self.places:
@@ -254,8 +260,23 @@ class Move:
                 raise failure(["checkout-index"], output)
 
 
+def _changes(git: Git, old: str, new: str) -> dict[bytes, objects.Change]:
+    try:
+        return objects.raw(git, old, new)
+    except GitError:
+        for name in (old, new):
+            objects.commit(git, name)  # one that is not there has an error of its own
+        raise
+
+
+def _remove_copy(copy: Path) -> None:
+    for left in (copy, copy.with_name(f"{copy.name}.lock")):
+        left.unlink(missing_ok=True)
+
+
 def _copy_index(place: Place, target: Path) -> Path:
     """Copy the index with its time: git takes files that are newer than the index as unsure."""
+    _remove_copy(target)
     with contextlib.suppress(FileNotFoundError):
         shutil.copy2(place.directory / "index", target)
     return target

@@ -1,8 +1,9 @@
 """One way to run git: fixed arguments, a pinned environment, bytes in and out, a time limit.
 
-Why through `Git.execute` with whole argument lists and nothing else of GitPython: nearly all of
-its advisories have one shape, keyword arguments that become options. A list has no such step.
-Its object database is not used either: a `Repo` keeps `git cat-file` children alive until closed.
+Of GitPython only `Git.execute` with whole argument lists is used, where output is streamed: nearly
+all of its advisories have one shape, keyword arguments that become options. A list has no such
+step. Its object database is not used: a `Repo` keeps `git cat-file` children alive until closed.
+Short commands, of which a promotion needs several, are started without it, which halves their cost.
 
 Two environments:
 
@@ -15,7 +16,7 @@ Two environments:
   off.
 
 `GIT_*` variables that we inherit (an engine started from a git hook has several) would redirect
-every command, and `execute` cannot remove variables; where there are any, `env -u` does.
+every command; they are left out, and where `execute` cannot remove variables, `env -u` does.
 
 Loose objects are written with fsync, and so are refs: git's default leaves both to the file
 system, and a promotion that the ledger calls done must survive a power cut.
@@ -26,6 +27,7 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -211,6 +213,7 @@ class Git:
             config["core.fsyncObjectFiles"] = "true"
         env = {
             "LC_ALL": "C",
+            "LANGUAGE": "C",
             "GIT_TERMINAL_PROMPT": "0",
             "GIT_OPTIONAL_LOCKS": "0",
             "GIT_LITERAL_PATHSPECS": "1",
@@ -257,45 +260,50 @@ def _execute(
     timeout: float = TIMEOUT,
     keep: tuple[int, ...] = (),
 ) -> Output:
-    from git.exc import GitCommandNotFound
-
+    _check_folder(cwd)
     try:
-        with tempfile.TemporaryFile() as source:
-            if stdin:
-                source.write(stdin)
-                source.seek(0)
-            answer = _tool(cwd).execute(
-                _without_inherited(argv, env),
-                istream=cast("BinaryIO", source) if stdin else None,
-                env=env,
-                with_extended_output=True,
-                with_exceptions=False,
-                stdout_as_string=False,
-                strip_newline_in_stdout=False,
-                kill_after_timeout=timeout,
-                # Its own group: a Ctrl-C in the engine's terminal must not reach a half-done git.
-                process_group=0,
-                pass_fds=keep,
-            )
-    except GitCommandNotFound as error:
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=cwd,
+            env={k: v for k, v in os.environ.items() if not k.startswith("GIT_")} | env,
+            # Its own group: a Ctrl-C in the engine's terminal must not reach a half-done git.
+            process_group=0,
+            pass_fds=keep,
+        )
+    except FileNotFoundError as error:
         raise MachineError(
             f"{argv[0]} cannot be started.", hint="Repair the installation of git."
         ) from error
     except OSError as error:
         raise MachineError(
             f"git cannot be run: {error.strerror}.",
-            hint="Check the space in the temporary folder and the limits of this process.",
+            hint="Check the limits of this process.",
         ) from error
-    return Output(*answer)
+    with process:
+        try:
+            out, err = process.communicate(stdin, timeout)
+        except BaseException as error:
+            os.killpg(process.pid, signal.SIGKILL)  # not yet waited for, so that it is still ours
+            out, err = process.communicate()
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            return Output(process.returncode, out, f"Timeout: {timeout:g} s")
+    return Output(process.returncode, out, err.decode("utf-8", "replace"))
+
+
+def _check_folder(cwd: Path) -> None:
+    if not os.access(cwd, os.X_OK):
+        raise MachineError(f"The folder {cwd} cannot be entered.", hint="Correct its permissions.")
 
 
 def _tool(cwd: Path) -> "Tool":
     """Return GitPython's command runner; imported late, because importing it already runs git."""
     from git.cmd import Git as Tool
 
-    if not os.access(cwd, os.X_OK):
-        # GitPython would run the command in the engine's own folder instead.
-        raise MachineError(f"The folder {cwd} cannot be entered.", hint="Correct its permissions.")
+    _check_folder(cwd)  # else GitPython would run the command in the engine's own folder
     return Tool(str(cwd))
 
 

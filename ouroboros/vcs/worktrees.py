@@ -19,6 +19,8 @@ from ouroboros.vcs.runner import FOLLOW_TIMEOUT, Git, executable, version
 
 _LONGEST = 100_000
 """Bytes of paths that are put on a command line; with more, everything is asked for."""
+_ELSEWHERE = b"ref: refs/heads/.invalid"
+"""What HEAD says where refs are kept in another format (reftable): git itself must be asked."""
 _UNDER_WAY = {
     "MERGE_HEAD": "merge",
     "CHERRY_PICK_HEAD": "cherry-pick",
@@ -71,6 +73,10 @@ def checked_out(git: Git, branch: str, home: Place) -> list[Place]:
     Raises:
         WorkTreeError: one of them is on a volume that is not there now.
     """
+    if home.directory == git.directory and not (git.directory / "worktrees").is_dir():
+        standing = (git.directory / "HEAD").read_bytes()
+        if not standing.startswith(_ELSEWHERE):
+            return [home] if standing == b"ref: refs/heads/%s\n" % paths.encode(branch) else []
     terminated = version(executable()) >= (2, 36)
     listing = git.run("worktree", "list", "--porcelain", *(["-z"] if terminated else [])).out
     end = b"\0" if terminated else b"\n"
@@ -136,8 +142,11 @@ def _under_way(what: str, branch: str, directory: Path) -> WorkTreeError:
     )
 
 
-def statuses(git: Git, touched: list[bytes]) -> dict[bytes, Status]:
-    """Return what `git status` says about these paths; those it does not list are unchanged."""
+def statuses(git: Git, touched: list[bytes], *, refresh: bool) -> dict[bytes, Status]:
+    """Return what `git status` says about these paths; those it does not list are unchanged.
+
+    With `refresh` it also writes into the index that files which were only touched are unchanged.
+    """
     short = sum(map(len, touched)) < _LONGEST
     output = git.run(
         "status",
@@ -149,6 +158,7 @@ def statuses(git: Git, touched: list[bytes]) -> dict[bytes, Status]:
         "--",
         *([paths.argument(path) for path in touched] if short else []),
         timeout=FOLLOW_TIMEOUT,
+        extra={"GIT_OPTIONAL_LOCKS": "1"} if refresh else None,
     )
     found = {}
     for record in output.out.split(b"\0")[:-1]:
@@ -160,15 +170,18 @@ def statuses(git: Git, touched: list[bytes]) -> dict[bytes, Status]:
     return found
 
 
-def inspect(place: Place, moves: dict[bytes, Change], *, at_new: bool) -> Findings:
+def inspect(
+    place: Place, moves: dict[bytes, Change], *, at_new: bool, copy: Path | None = None
+) -> Findings:
     """Sort the paths of a move.
 
     Args:
         place: the work tree.
         moves: what differs between the old and the new commit.
         at_new: whether the branch already stands at the new commit (a move is being resumed).
+        copy: a copy of the index, which is asked instead, and refreshed.
     """
-    known = statuses(place.git(), list(moves))
+    known = statuses(place.git(index=copy), list(moves), refresh=copy is not None)
     findings = Findings([], [])
     for path, move in moves.items():
         old, new = (move.old_mode, move.old_id), (move.new_mode, move.new_id)
@@ -184,6 +197,12 @@ def inspect(place: Place, moves: dict[bytes, Change], *, at_new: bool) -> Findin
             half = at_new and _file_is(place, path, move)
             (findings.half if half else findings.edits).append(path)
     return findings
+
+
+def taken(place: Place, moves: dict[bytes, Change]) -> list[bytes]:
+    """Return the paths that the move would add, and where something of the user's stands now."""
+    added = (path for path, move in moves.items() if move.old_mode == NOTHING)
+    return [path for path in added if not _is_free(place, path, moves)]
 
 
 def _differs(place: Place, path: bytes, status: Status | None, moves: dict[bytes, Change]) -> bool:

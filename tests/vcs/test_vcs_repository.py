@@ -321,19 +321,6 @@ def test_export_refuses_trees_that_were_crafted(box: "Box", tmp_path: Path) -> N
     assert not (tmp_path / "out" / "config").exists()
 
 
-def test_export_of_500_files_is_quick(box: "Box", tmp_path: Path) -> None:
-    for n in range(500):
-        box.put(f"many/d{n % 20}/f{n}.py", f"x = {n}\n" * 30)
-    head = box.commit()
-    repository = box.open()
-    best = 1e9
-    for n in range(3):
-        start = time.perf_counter()
-        repository.export(head, tmp_path / f"out{n}")
-        best = min(best, time.perf_counter() - start)
-    assert best < 1.0  # typically 40 ms; generous for a loaded machine
-
-
 def test_nothing_of_an_enclosing_git_reaches_our_commands(
     box: "Box", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
