@@ -9,9 +9,12 @@ run and with the same durability (`core.fsync`):
 - candidate: apply a patch as a commit without touching the work tree, and keep it by a ref. Beside
   it `read-tree`, `apply --cached`, `write-tree`, `commit-tree` and `update-ref` on an index of
   their own.
-- promotion: move the checked-out branch to the candidate, with the files in step and the user's
-  edits safe. Beside it `commit-tree` and `merge --ff-only`.
-- rollback: undo the newest commit by a new one. Beside it `git revert --no-edit`.
+- promotion: move the checked-out branch to the candidate by compare-and-swap, with the files in
+  step and the user's edits safe. Beside it the commands that promise the same: `commit-tree`,
+  `status`, a dry run and then `update-ref` with the old value and `read-tree -m -u`.
+- rollback: undo the newest commit by a new one. Beside it the same commands.
+- the shortest way to the same commits, for information: `commit-tree` and `merge --ff-only`, and
+  `git revert`, which neither swap nor look before they leap.
 - tree: the files of a commit in a new folder. Beside it `git archive | tar x`.
 
 Then candidates are made one after the other (1,000; with `--quick` 100) and what they leave is
@@ -114,6 +117,7 @@ class Course:
         self._round = 0
         self.room_s: dict[str, list[float]] = {}
         self.plain_s: dict[str, list[float]] = {}
+        self.short_s: dict[str, list[float]] = {}
 
     def _next(self) -> tuple[str, str]:
         """Return the head and a patch on it that was never made before."""
@@ -142,6 +146,7 @@ class Course:
 
         def promote() -> str:
             new = room.promotion_commit(tree=built.tree, parent=head, message="m", ts=10**18)
+            room.check_move(branch="main", old=head, new=new)
             room.move_branch(branch="main", old=head, new=new, reason="promote")
             return new
 
@@ -149,6 +154,7 @@ class Course:
 
         def back() -> None:
             undone = room.revert(onto=new, commits=[new], message="m", ts=10**18)
+            room.check_move(branch="main", old=new, new=undone.commit)
             room.move_branch(branch="main", old=new, new=undone.commit, reason="roll back")
 
         self._time(self.room_s, "rollback", back)
@@ -168,13 +174,28 @@ class Course:
 
         commit = str(self._time(self.plain_s, "candidate", candidate))
 
+        def move(tree: str, parent: str) -> str:
+            new = git("commit-tree", "-p", parent, "-m", "m", tree)
+            assert not git("status", "--porcelain", "--untracked-files=no")
+            git("read-tree", "-n", "-m", "-u", parent, new)
+            git("update-ref", "refs/heads/main", new, parent)
+            git("read-tree", "-m", "-u", parent, new)
+            return new
+
+        done = self._time(self.plain_s, "promotion", lambda: move(f"{commit}^{{tree}}", head))
+        self._time(self.plain_s, "rollback", lambda: move(f"{head}^{{tree}}", str(done)))
+        self._shortest(commit)
+        Path(index).unlink()
+
+    def _shortest(self, commit: str) -> None:
+        git, head = self.git, self.git("rev-parse", "main")
+
         def promote() -> None:
             new = git("commit-tree", "-p", head, "-m", "m", f"{commit}^{{tree}}")
             git("merge", "-q", "--ff-only", new)
 
-        self._time(self.plain_s, "promotion", promote)
-        self._time(self.plain_s, "rollback", lambda: git("revert", "--no-edit", "HEAD"))
-        Path(index).unlink()
+        self._time(self.short_s, "promotion", promote)
+        self._time(self.short_s, "rollback", lambda: git("revert", "--no-edit", "HEAD"))
 
     def trees(self) -> None:
         """The files of a commit in a folder, both ways."""
@@ -202,6 +223,11 @@ class Course:
             found.append(
                 table.median(figure, "ms", spent, target=round(TARGET * floor, 2), floor=floor)
             )
+        for name, samples in self.short_s.items():
+            floor = 1000 * statistics.median(samples)
+            ours = 1000 * statistics.median(self.room_s[name])
+            figure = f"{name} beside the shortest way, {self.files:,} files"
+            found.append(Row(figure, "ms", ours, None, floor))
         return found
 
 
