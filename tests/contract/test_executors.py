@@ -35,6 +35,8 @@ batch = 2
 [governor]
 min_pairs = 2
 max_pairs = 2
+alpha_accept = 0.4
+alpha_improve = 0.4
 [governor.calibration]
 pairs = 3
 """

@@ -20,6 +20,8 @@ DUET = """
     [governor]
     min_pairs = 2
     max_pairs = 4
+    alpha_accept = 0.2
+    alpha_improve = 0.2
 """
 SAME = {"shop/prices.py": "def total(n):\n    return sum([i * i % 7 for i in range(n)])\n"}
 

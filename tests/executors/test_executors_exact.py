@@ -22,6 +22,8 @@ QUICK = """
     [governor]
     min_pairs = 2
     max_pairs = 2
+    alpha_accept = 0.4
+    alpha_improve = 0.4
 """
 SIZED = (
     QUICK

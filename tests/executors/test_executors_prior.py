@@ -20,7 +20,7 @@ TOML = """
     timeout = "5s"
     [governor]
     min_pairs = 4
-    max_pairs = 4
+    max_pairs = 8
     alpha_futile = 0.001
     alpha_reject = 0.001
 """
@@ -61,16 +61,16 @@ async def test_an_interrupted_attempt_goes_on(
     """Its pairs count, stay at the head, and the coin goes on where it stopped."""
     whole = await executor.run(shell.candidate(SAME), seen)
     written.clear()
-    first = whole.series[0].pairs[:3]
+    first = whole.series[0].pairs[:7]
     plan = replace(shell.candidate(SAME), prior=(series(first),))
     evaluation = await executor.run(plan, seen)
     (taken,) = evaluation.series
-    assert taken.pairs[:3] == first
-    assert len(taken.pairs) == 4
+    assert taken.pairs[:7] == first
+    assert len(taken.pairs) == 8
     assert taken.inherited == 0
     coins = [[p.candidate_first for p in e.series[0].pairs] for e in (whole, evaluation)]
     assert coins[0] == coins[1]
-    assert written == [(plan.candidate, "b", Stage.SCREEN, 3, taken.pairs[3])]
+    assert written == [(plan.candidate, "b", Stage.SCREEN, 7, taken.pairs[7])]
 
 
 async def test_inherited_pairs_do_not_count_against_the_most(
@@ -81,8 +81,8 @@ async def test_inherited_pairs_do_not_count_against_the_most(
     (taken,) = evaluation.series
     assert taken.inherited == 3
     assert taken.pairs[:3] == pairs(3)
-    assert len(taken.pairs) == 7
-    assert [index for _, _, _, index, _ in written] == [3, 4, 5, 6]
+    assert len(taken.pairs) == 11
+    assert [index for _, _, _, index, _ in written] == list(range(3, 11))
 
 
 async def test_inherited_and_interrupted_pairs_of_one_series(
@@ -90,7 +90,7 @@ async def test_inherited_and_interrupted_pairs_of_one_series(
 ) -> None:
     plan = replace(shell.candidate(SAME), prior=(series(pairs(5), inherited=3),))
     (taken,) = (await executor.run(plan, seen)).series
-    assert (taken.inherited, len(taken.pairs)) == (3, 7)
+    assert (taken.inherited, len(taken.pairs)) == (3, 11)
     assert taken.pairs[:5] == pairs(5)
 
 
@@ -111,7 +111,7 @@ async def test_pairs_of_other_stages_and_names_are_left_alone(
     )
     evaluation = await executor.run(replace(shell.candidate(SAME), prior=prior), seen)
     (taken,) = evaluation.series
-    assert (taken.stage, len(taken.pairs)) == (Stage.SCREEN, 4)
+    assert (taken.stage, len(taken.pairs)) == (Stage.SCREEN, 8)
 
 
 async def test_a_pair_is_written_before_the_next_one_is_begun(
