@@ -69,7 +69,7 @@ def test_what_the_pairs_prove_wilcoxon_finds_too(effect: float) -> None:
 @given(st.lists(st.floats(0.001, 1), min_size=1, max_size=9), st.floats(-0.2, 0.2))
 def test_the_mean_evidence_over_all_coins_is_one(sizes: list[float], theta: float) -> None:
     """The coin makes every sign of x - theta as likely as the other: enumerate them all."""
-    for b in (True, False):
+    for below in (True, False):
         evidence = [
             math.exp(
                 log_e(
