@@ -212,11 +212,9 @@ async def count(job: Job, contestant: Contestant, stage: Stage, pairs: int) -> S
 
 
 def _rule(plan: Plan, name: str, stage: Stage) -> Rule:
-    """The level of "improved" is this test's own at screening, and else the governor's."""
-    alpha = plan.config.governor.alpha_improve
-    if plan.context is not None and stage is Stage.SCREEN:
-        alpha = plan.context.alpha_improve
-    return rule_for(plan.config, name, stage, purpose=plan.purpose, alpha_improve=alpha)
+    """Return the rule by which the governor will replay the series, so that both stop alike."""
+    level = plan.context.alpha_improve if plan.context else None
+    return rule_for(plan.config, name, stage, purpose=plan.purpose, alpha_improve=level)
 
 
 def _prior(plan: Plan, name: str, stage: Stage) -> Series:
