@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -186,3 +187,16 @@ async def test_calibration_waits_for_who_measures(
         assert not task.done()
     (found,) = await task
     assert len(found.pairs) == shell.config.governor.calibration.pairs
+
+
+async def test_a_calibration_has_two_trees_at_paths_of_one_length(
+    executor: LocalExecutor, shell: Any, tmp_path: Path
+) -> None:
+    """A program cannot tell its sides apart, and neither can what a path's length costs."""
+    await executor.calibrate(shell.plan(shell.base), ("b",))
+    trees = [p for p in (tmp_path / "trees").iterdir() if p.name.startswith(shell.base)]
+    assert len(trees) == 2
+    assert len({len(str(p)) for p in trees}) == 1
+    files = [{p.relative_to(t): p.read_bytes() for p in t.rglob("*.sh")} for t in trees]
+    assert files[0] == files[1]
+    assert len(files[0]) == 2
