@@ -164,6 +164,18 @@ async def test_a_crash_under_callgrind_is_the_candidates(
     assert "under callgrind failed on the candidate" in evaluation.cause
 
 
+@needs_valgrind
+async def test_too_slow_under_callgrind_says_what_to_do(
+    executor: LocalExecutor, work: Any, seen: Any
+) -> None:
+    work.config = work.configured(COUNTED + '    [sandbox]\n    cpu = "1s"\n')
+    work.base = work.commit({"shop/steps": "90000\n"})
+    evaluation = await executor.run(work.candidate(HALF), seen)
+    assert evaluation.status is EvaluationStatus.ERROR
+    assert "under callgrind failed on the baseline" in evaluation.cause
+    assert "[benchmarks.total.metrics.instructions]" in evaluation.cause
+
+
 STOP = """
     import ctypes, mmap
     # mov rax, rdi; xor edx, edx; valgrind's magic sequence (a client request); ret
