@@ -15,6 +15,7 @@ there. What the candidate prints about itself is then just text to be judged.
 """
 
 import asyncio
+import hashlib
 from pathlib import Path
 from typing import NoReturn, Protocol
 
@@ -41,6 +42,7 @@ from ouroboros.model.metric import Pairing, Role, Source
 from ouroboros.model.text import safe_line
 from ouroboros.sandbox import Command, Ending, Outcome
 
+_SHOWN = 400
 _TOLD = (Source.REPORTED, Source.JUDGED)
 
 
@@ -86,7 +88,7 @@ class Bench:
         self._sides = sides
         self._dossier = dossier
         self._told = tuple(s for s in in_pairs(job.plan.config, name) if s.source in _TOLD)
-        self._printed: dict[str, set[bytes]] = {BASELINE: set(), CANDIDATE: set()}
+        self._printed: dict[str, set[_Print]] = {BASELINE: set(), CANDIDATE: set()}
         self._cut = False
 
     async def rehearse(self) -> None:
@@ -153,7 +155,7 @@ class Bench:
     async def _sample(self, side: str, outcome: Outcome) -> Sample:
         """Return what a good run cost and reported, and remember what it printed."""
         report = await self._report(side, outcome)
-        self._printed[side].add(report.before)
+        self._printed[side].add(_print_of(report.before))
         self._cut = self._cut or not outcome.stdout_whole
         return replace(outcome.sample, reported=report.values)
 
@@ -253,8 +255,16 @@ class Bench:
         return any(s.source is Source.JUDGED and s.role is not Role.REPORT for s in self._told)
 
 
-def _head(printed: set[bytes]) -> str:
-    return repr(safe_line(min(printed).decode(errors="replace"), limit=80))
+_Print = tuple[bytes, bytes]
+"""The beginning of an output, and a hash of all of it: whole ones of every run would add up."""
+
+
+def _print_of(output: bytes) -> _Print:
+    return output[:_SHOWN], hashlib.sha256(output).digest()
+
+
+def _head(printed: set[_Print]) -> str:
+    return repr(safe_line(min(printed)[0].decode(errors="replace"), limit=80))
 
 
 async def check_files(job: Job, tree: Path, reports: tuple[Modules, ...], dossier: Dossier) -> None:

@@ -19,6 +19,8 @@ import os
 import stat
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from ouroboros.config import Benchmark, Duration
 from ouroboros.evaluation import needs
 from ouroboros.evaluation.dossier import Dossier
@@ -30,12 +32,17 @@ from ouroboros.governor.specs import taken_apart
 from ouroboros.model.evaluation import Exact, Stage
 from ouroboros.model.globs import matches
 from ouroboros.model.metric import INSTRUCTIONS, MetricSpec, Scale
-from ouroboros.sandbox import HARNESS
+from ouroboros.sandbox import HARNESS, Ending
 
 _SLOWER = 100
 """Callgrind takes 65 to 80 times as long; so many times the benchmark's timeout is given to it."""
 
 _MOST = 1 << 63
+_TOO_MUCH = (Ending.TIMEOUT, Ending.CPU, Ending.MEMORY)
+_ADVICE = (
+    "Callgrind takes up to 80 times as long and more memory: raise timeout, cpu or memory of "
+    "[sandbox], let the benchmark do less, or remove [benchmarks.{}.metrics.instructions]."
+)
 
 
 async def take(job: Job, sides: Sides, name: str, stage: Stage, dossier: Dossier) -> None:
@@ -118,8 +125,10 @@ class _Scales:
         patience = Duration(_SLOWER * spec.timeout)
         outcome = await job.run(job.command(argv, self._sides.tree(side), patience, harness=True))
         if not outcome.ok:
-            what = f"{name} under callgrind"
-            self._dossier.stop(await side_failed(job.lab, what, side, outcome, name=name))
+            failed = await side_failed(job.lab, f"{name} under callgrind", side, outcome, name=name)
+            if outcome.ending in _TOO_MUCH:
+                failed = replace(failed, text=f"{failed.text} {_ADVICE.format(name)}")
+            self._dossier.stop(failed)
         count = _told(outcome.result)
         if count is None:
             text = f"Benchmark {name} ended well under callgrind on the {side}, without a count."

@@ -35,8 +35,10 @@ batch = 2
 [governor]
 min_pairs = 2
 max_pairs = 2
+alpha_accept = 0.4
+alpha_improve = 0.8
 [governor.calibration]
-pairs = 3
+pairs = 4
 """
 FILES = {
     "run.sh": "cat\n",
@@ -185,7 +187,7 @@ async def test_calibrate(executor: Executor, world: World) -> None:
     assert {s.benchmark for s in found} == {"b", "challenge:c"}
     for series in found:
         assert series.stage is Stage.CALIBRATE
-        assert len(series.pairs) == 3
+        assert len(series.pairs) == 4
         assert all(p.baseline.cpu_ns > 0 and p.candidate.cpu_ns > 0 for p in series.pairs)
 
 

@@ -1,11 +1,14 @@
 """Both runs of a pair at once."""
 
+import asyncio
 import os
 import textwrap
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ouroboros.errors import CancelledByHumanError
 from ouroboros.executors.local import LocalExecutor
 from ouroboros.model.evaluation import EvaluationStatus
 
@@ -20,6 +23,8 @@ DUET = """
     [governor]
     min_pairs = 2
     max_pairs = 4
+    alpha_accept = 0.2
+    alpha_improve = 0.2
 """
 SAME = {"shop/prices.py": "def total(n):\n    return sum([i * i % 7 for i in range(n)])\n"}
 
@@ -74,6 +79,33 @@ async def test_failures_mean_what_they_always_mean(
         "baseline": (EvaluationStatus.ERROR, "baseline_benchmark"),
     }[whose]
     assert "exit code 3" in evaluation.cause
+
+
+@needs_two
+async def test_a_cancel_ends_both(executor: LocalExecutor, duet: Any, seen: Any) -> None:
+    """Each measured run holds on until it is ended; the rehearsal does not."""
+    holds = """
+        import os, shop.prices, time
+        time.sleep(0 if "witness" in os.environ["PYTHONPATH"] else 4)
+    """
+    base = duet.commit({"bench/run.py": holds})
+    plan = duet.candidate(SAME, base=base)
+    task = asyncio.ensure_future(executor.run(plan, seen))
+    async with asyncio.timeout(20):
+        while len(launched(executor)) < 2:  # noqa: ASYNC110 - nobody signals it
+            await asyncio.sleep(0.01)
+    await executor.cancel(plan.candidate)
+    assert launched(executor) == []
+    with pytest.raises(CancelledByHumanError):
+        await task
+
+
+def launched(executor: LocalExecutor) -> list[str]:
+    process = executor._sandbox._link._process
+    if process is None:
+        return []
+    path = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    return path.read_text().split()
 
 
 async def test_one_processor_is_refused_before_anything_runs(

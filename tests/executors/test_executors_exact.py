@@ -22,6 +22,8 @@ QUICK = """
     [governor]
     min_pairs = 2
     max_pairs = 2
+    alpha_accept = 0.4
+    alpha_improve = 0.4
 """
 SIZED = (
     QUICK
@@ -160,6 +162,18 @@ async def test_a_crash_under_callgrind_is_the_candidates(
     assert evaluation.status is EvaluationStatus.FAILED
     assert evaluation.checks[-1].code == "crash"
     assert "under callgrind failed on the candidate" in evaluation.cause
+
+
+@needs_valgrind
+async def test_too_slow_under_callgrind_says_what_to_do(
+    executor: LocalExecutor, work: Any, seen: Any
+) -> None:
+    work.config = work.configured(COUNTED + '    [sandbox]\n    cpu = "1s"\n')
+    work.base = work.commit({"shop/steps": "90000\n"})
+    evaluation = await executor.run(work.candidate(HALF), seen)
+    assert evaluation.status is EvaluationStatus.ERROR
+    assert "under callgrind failed on the baseline" in evaluation.cause
+    assert "[benchmarks.total.metrics.instructions]" in evaluation.cause
 
 
 STOP = """

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ TOML = """
     timeout = "5s"
     [governor]
     min_pairs = 4
-    max_pairs = 4
+    max_pairs = 8
     alpha_futile = 0.001
     alpha_reject = 0.001
 """
@@ -61,16 +62,16 @@ async def test_an_interrupted_attempt_goes_on(
     """Its pairs count, stay at the head, and the coin goes on where it stopped."""
     whole = await executor.run(shell.candidate(SAME), seen)
     written.clear()
-    first = whole.series[0].pairs[:3]
+    first = whole.series[0].pairs[:7]
     plan = replace(shell.candidate(SAME), prior=(series(first),))
     evaluation = await executor.run(plan, seen)
     (taken,) = evaluation.series
-    assert taken.pairs[:3] == first
-    assert len(taken.pairs) == 4
+    assert taken.pairs[:7] == first
+    assert len(taken.pairs) == 8
     assert taken.inherited == 0
     coins = [[p.candidate_first for p in e.series[0].pairs] for e in (whole, evaluation)]
     assert coins[0] == coins[1]
-    assert written == [(plan.candidate, "b", Stage.SCREEN, 3, taken.pairs[3])]
+    assert written == [(plan.candidate, "b", Stage.SCREEN, 7, taken.pairs[7])]
 
 
 async def test_inherited_pairs_do_not_count_against_the_most(
@@ -81,8 +82,8 @@ async def test_inherited_pairs_do_not_count_against_the_most(
     (taken,) = evaluation.series
     assert taken.inherited == 3
     assert taken.pairs[:3] == pairs(3)
-    assert len(taken.pairs) == 7
-    assert [index for _, _, _, index, _ in written] == [3, 4, 5, 6]
+    assert len(taken.pairs) == 11
+    assert [index for _, _, _, index, _ in written] == list(range(3, 11))
 
 
 async def test_inherited_and_interrupted_pairs_of_one_series(
@@ -90,7 +91,7 @@ async def test_inherited_and_interrupted_pairs_of_one_series(
 ) -> None:
     plan = replace(shell.candidate(SAME), prior=(series(pairs(5), inherited=3),))
     (taken,) = (await executor.run(plan, seen)).series
-    assert (taken.inherited, len(taken.pairs)) == (3, 7)
+    assert (taken.inherited, len(taken.pairs)) == (3, 11)
     assert taken.pairs[:5] == pairs(5)
 
 
@@ -111,7 +112,7 @@ async def test_pairs_of_other_stages_and_names_are_left_alone(
     )
     evaluation = await executor.run(replace(shell.candidate(SAME), prior=prior), seen)
     (taken,) = evaluation.series
-    assert (taken.stage, len(taken.pairs)) == (Stage.SCREEN, 4)
+    assert (taken.stage, len(taken.pairs)) == (Stage.SCREEN, 8)
 
 
 async def test_a_pair_is_written_before_the_next_one_is_begun(
@@ -186,3 +187,16 @@ async def test_calibration_waits_for_who_measures(
         assert not task.done()
     (found,) = await task
     assert len(found.pairs) == shell.config.governor.calibration.pairs
+
+
+async def test_a_calibration_has_two_trees_at_paths_of_one_length(
+    executor: LocalExecutor, shell: Any, tmp_path: Path
+) -> None:
+    """A program cannot tell its sides apart, and neither can what a path's length costs."""
+    await executor.calibrate(shell.plan(shell.base), ("b",))
+    trees = [p for p in (tmp_path / "trees").iterdir() if p.name.startswith(shell.base)]
+    assert len(trees) == 2
+    assert len({len(str(p)) for p in trees}) == 1
+    files = [{p.relative_to(t): p.read_bytes() for p in t.rglob("*.sh")} for t in trees]
+    assert files[0] == files[1]
+    assert len(files[0]) == 2
