@@ -41,7 +41,7 @@ BASE = diff(BEFORE, FAST)
         pytest.param(diff(BEFORE[:30], FAST), False, id="fewer lines removed"),
     ],
 )
-def test_what_is_one_idea(other: str, expected: bool) -> None:
+def test_what_is_one_idea(other: str, *, expected: bool) -> None:
     assert same(BASE, other) is expected
     assert same(other, BASE) is expected
 
