@@ -20,7 +20,7 @@ from ouroboros.errors import (
     OuroborosError,
     WrongPhaseError,
 )
-from ouroboros.governor.anchor import due_ns, fallen, measure, proven_move, stands
+from ouroboros.governor.anchor import compared, due_ns, fallen, proven_move, stands
 from ouroboros.governor.context import anchor_context
 from ouroboros.governor.specs import measured
 from ouroboros.model import events as ev
@@ -132,7 +132,7 @@ class Anchors:
             commit=head.commit,
             version=head.number,
             series=evaluation.series,
-            comparisons=measure(evaluation, self._core.config.config),
+            comparisons=compared(evaluation, self._core.config.config, Purpose.ANCHOR),
             exact=evaluation.exact,
         )
         await self._core.recorder.record(event)

@@ -15,7 +15,8 @@ from ouroboros.engine.budgets import Budgets
 from ouroboros.engine.core import Core, plan_for
 from ouroboros.engine.promotion import Promoter
 from ouroboros.errors import CancelledByHumanError
-from ouroboros.governor.compare import replay, rule_for
+from ouroboros.governor.anchor import compared
+from ouroboros.governor.evidence import numbers
 from ouroboros.model import events as ev
 from ouroboros.model.evaluation import Evaluation, EvaluationStatus, Purpose
 from ouroboros.model.phase import Phase
@@ -90,9 +91,6 @@ def _worse(evaluation: Evaluation, config: Config) -> str:
     """Return what got worse, in words; empty when nothing is proven to have."""
     if evaluation.status is EvaluationStatus.FAILED:
         return f"checks fail on the promoted version: {evaluation.cause}"
-    for series in evaluation.series:
-        rule = rule_for(config, series.benchmark, series.stage, purpose=Purpose.WATCH)
-        for comparison in replay(series, rule).comparisons(series.benchmark, series.stage):
-            if comparison.outcome is Outcome.REGRESSED:
-                return f"{comparison.benchmark}: {comparison.text}"
-    return ""
+    comparisons = compared(evaluation, config, Purpose.WATCH)
+    worse = (c for c in comparisons if c.outcome is Outcome.REGRESSED)
+    return next((f"{c.benchmark}: {c.metric} {numbers(c)}; {c.text}" for c in worse), "")

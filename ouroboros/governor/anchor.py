@@ -14,7 +14,7 @@ from collections.abc import Collection, Sequence
 from ouroboros.config import Budget, Config
 from ouroboros.governor import exact
 from ouroboros.governor.compare import replay, rule_for
-from ouroboros.governor.decide import numbers
+from ouroboros.governor.evidence import numbers
 from ouroboros.model import events as ev
 from ouroboros.model.evaluation import Evaluation, Purpose
 from ouroboros.model.metric import Direction, Scale
@@ -107,8 +107,8 @@ def _gains(c: Comparison, gain: float) -> bool:
     return c.upper is not None and c.upper <= -gain
 
 
-def measure(evaluation: Evaluation, config: Config) -> tuple[Comparison, ...]:
-    """Return what a measurement against the anchor says.
+def compared(evaluation: Evaluation, config: Config, purpose: Purpose) -> tuple[Comparison, ...]:
+    """Return what a measurement says whose purpose is no verdict: against an anchor, or a watch.
 
     Raises:
         MeasurementError: samples that cannot be compared.
@@ -117,7 +117,7 @@ def measure(evaluation: Evaluation, config: Config) -> tuple[Comparison, ...]:
         comparison
         for series in evaluation.series
         for comparison in replay(
-            series, rule_for(config, series.benchmark, series.stage, purpose=Purpose.ANCHOR)
+            series, rule_for(config, series.benchmark, series.stage, purpose=purpose)
         ).comparisons(series.benchmark, series.stage)
     )
     return (*paired, *exact.comparisons(evaluation.exact, config))
