@@ -153,7 +153,10 @@ def calibration(plan: Plan, name: str) -> Series:
 
 
 class ScriptedExecutor:
-    """Answers by `answer(plan)`; waits on `gate` first, so that tests can act meanwhile."""
+    """Answers by `answer(plan)`; waits on `gate` first, so that tests can act meanwhile.
+
+    Calibrations are answered by `noise(plan, name)` and wait on `noise_gate`.
+    """
 
     name = "scripted"
     machine = MACHINE
@@ -164,24 +167,26 @@ class ScriptedExecutor:
         self.calibrated: list[str] = []
         self.gate = asyncio.Event()
         self.gate.set()
+        self.noise_gate = asyncio.Event()
+        self.noise_gate.set()
         self.plans: list[Plan] = []
         self._cancelled: dict[str, asyncio.Event] = {}
 
     async def run(self, plan: Plan, report: Report) -> Evaluation:
         self.plans.append(plan)
         report(Progress(candidate=plan.candidate, stage="tests"))
-        await self._gate(plan)
+        await self._pass(plan, self.gate)
         return self.answer(plan)
 
     async def calibrate(self, plan: Plan, names: tuple[str, ...]) -> tuple[Series, ...]:
         self.calibrated += names
-        await self._gate(plan)
+        await self._pass(plan, self.noise_gate)
         return tuple(self.noise(plan, name) for name in names)
 
-    async def _gate(self, plan: Plan) -> None:
+    async def _pass(self, plan: Plan, gate: asyncio.Event) -> None:
         stop = self._cancelled.setdefault(plan.candidate, asyncio.Event())
         stop.clear()
-        waits = [asyncio.ensure_future(e.wait()) for e in (self.gate, stop)]
+        waits = [asyncio.ensure_future(e.wait()) for e in (gate, stop)]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
