@@ -37,7 +37,7 @@ from ouroboros.model.events import AnyEvent
 from ouroboros.model.phase import Phase
 from ouroboros.model.progress import HotSpot, Progress
 from ouroboros.model.proposal import Proposal
-from ouroboros.model.state import Candidate
+from ouroboros.model.state import Candidate, State
 from ouroboros.proposers import Context
 from ouroboros.vcs.repository import Repository
 
@@ -300,6 +300,13 @@ class World:
     def events(self) -> list[AnyEvent]:
         with Store.open(self.state / "ledger.sqlite", read_only=True) as store:
             return [s.entry.event for s in store.entries()]
+
+
+async def until(engine: Engine, predicate: Callable[[State], bool], timeout_s: float = 20) -> State:
+    """Return the state once it fulfils the predicate."""
+    async with asyncio.timeout(timeout_s):
+        await engine._core.recorder.wait_for(predicate)
+    return engine.state
 
 
 async def reach(engine: Engine, name: str, *phases: Phase, timeout_s: float = 20) -> Candidate:
