@@ -186,7 +186,7 @@ def test_without_the_anchor_small_losses_add_up() -> None:
 
 @pytest.mark.parametrize(("step", "noise"), [(1.01, 0.01), (1.02, 0.03), (1.03, 0.03)])
 def test_with_it_head_stays_within_the_margin(step: float, noise: float) -> None:
-    """Each try to cross the margin has its error rate, so that one small step beyond is possible."""
+    """Each try to cross the margin has its error rate: one small step beyond is possible."""
     after = ratchet(config(NEUTRAL), candidates=40, step=step, seed=1, noise=noise)
     assert max(after) <= (1 + MARGIN) * step
     assert after[-1] > 1  # small losses within the margin are taken
@@ -222,11 +222,11 @@ def lucky(conf: Config, *, tickets: int, seed: int, goes_on: bool) -> bool:
     return False
 
 
-@pytest.mark.parametrize("worlds", [30, pytest.param(1000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("worlds", [30, pytest.param(300, marks=pytest.mark.long)])
 def test_twenty_copies_of_nothing_have_the_luck_of_one(worlds: int) -> None:
     conf = config()
     goes_on = sum(lucky(conf, tickets=20, seed=s, goes_on=True) for s in range(worlds)) / worlds
     anew = sum(lucky(conf, tickets=20, seed=s, goes_on=False) for s in range(worlds)) / worlds
     alpha = conf.governor.alpha_improve
     assert goes_on <= alpha + 3 * (alpha * (1 - alpha) / worlds) ** 0.5
-    assert anew > 4 * alpha
+    assert anew > 3 * alpha
