@@ -59,6 +59,27 @@ def _engine(event: ev.Event) -> str:
             return _rollback(event)
 
 
+def _measured(event: ev.Event) -> str:
+    match event:
+        case ev.Calibrated():
+            pairs = f"{_name(event.series.benchmark)} by {len(event.series.pairs)} pairs"
+            noise = ", ".join(f"{_name(n.metric)} {n.sd:.1%}" for n in event.noise)
+            return f"calibrated {pairs}, noise {noise or 'not known'}"
+        case ev.AnchorMeasured():
+            found = "; ".join(
+                f"{_name(c.benchmark)} {_name(c.metric)} "
+                f"{safe_line(amount(c.scale, c.unit, c.change), limit=40)}"
+                for c in event.comparisons
+                if c.role == "objective" and c.change is not None
+            )
+            return _because(f"version {event.version} measured against the anchor", found)
+        case ev.AnchorMoved():
+            where = f"version {event.version} at {_short(event.commit)}"
+            return _because(f"the anchor is {where} now", event.reason)
+        case _:
+            return _name(event.kind)
+
+
 def _rollback(event: ev.Event) -> str:
     match event:
         case ev.RollbackStarted():
@@ -76,7 +97,7 @@ def _rollback(event: ev.Event) -> str:
         case ev.RollForwardFailed():
             return _because(f"{_names(event.candidates)} not brought back", event.reason)
         case _:
-            return _name(event.kind)
+            return _measured(event)
 
 
 def _candidate(event: ev.CandidateEvent) -> str:
@@ -96,7 +117,12 @@ def _on_the_way(event: ev.CandidateEvent) -> str:
         case ev.Rebased():
             return f"rebased onto {_short(event.base)} as {_short(event.commit)}"
         case ev.EvaluationStarted():
-            return f"evaluation {event.attempt} started ({_name(event.executor)})"
+            started = f"evaluation {event.attempt} started ({_name(event.executor)})"
+            context = event.context
+            if context is None:
+                return started
+            on = f", goes on from {_name(context.continues)}" if context.continues else ""
+            return f"{started}, test {context.test}{on}"
         case ev.Requeued():
             return _because("queued again", event.reason)
         case ev.Evaluated():
