@@ -10,7 +10,9 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
+from ouroboros.engine.circuit import break_circuit
 from ouroboros.engine.core import Core, hold_expiry, plan_for, reason_of
+from ouroboros.engine.freeze import Freeze, frozen_until
 from ouroboros.engine.messages import candidate_message
 from ouroboros.engine.promotion import Promoter
 from ouroboros.engine.screening import marks_of
@@ -30,7 +32,7 @@ from ouroboros.model import events as ev
 from ouroboros.model.evaluation import EvaluationStatus
 from ouroboros.model.phase import IN_FLIGHT, Phase
 from ouroboros.model.proposal import Mark
-from ouroboros.model.state import Candidate, State, errors_in_a_row
+from ouroboros.model.state import Candidate, State
 from ouroboros.model.verdict import Decision, Reason, Verdict
 from ouroboros.vcs.values import Built
 
@@ -49,6 +51,7 @@ class Pipeline:
         self._core = core
         self._promoter = promoter
         self._watch = watch
+        self.freeze = Freeze(core)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._interrupted: set[str] = set()
         self._starting = asyncio.Lock()
@@ -71,10 +74,17 @@ class Pipeline:
             self._tasks[name] = spawn(self._drive(name), f"drive {name}")
 
     async def settled(self, names: list[str]) -> None:
-        """Return when none of the candidates is between proposal and verdict any more."""
+        """Return when none of the candidates is between proposal and verdict any more.
+
+        One that waits for the end of a freeze has its verdict.
+        """
         busy = IN_FLIGHT | {Phase.PROMOTING}
+
+        def settled(state: State, name: str) -> bool:
+            return state.candidates[name].phase not in busy or name in self.freeze.waiting
+
         await self._core.recorder.wait_for(
-            lambda s: self._core.draining or all(s.candidates[n].phase not in busy for n in names)
+            lambda s: self._core.draining or all(settled(s, n) for n in names)
         )
 
     async def interrupt(self) -> None:
@@ -109,7 +119,8 @@ class Pipeline:
                 return
             try:
                 await self._take(step, candidate)
-                await self._break_circuit(name)
+                if core.state.candidates[name].phase in {Phase.ERRORED, Phase.ROLLED_BACK}:
+                    await break_circuit(core, name)
             except LedgerError as error:
                 if error is not core.recorder.broken:  # but evidence that cannot be read or written
                     core.on_broken_ledger(error)
@@ -133,19 +144,6 @@ class Pipeline:
         except Exception as error:  # noqa: BLE001 - the edge: a bug becomes an explicit outcome
             _log.exception("step of %s in %s failed", name, candidate.phase)
             await self._errored(candidate, f"{type(error).__name__}: {error}", room="engine")
-
-    async def _break_circuit(self, name: str) -> None:
-        """Pause after too many errors in a row: the next candidate would fare no better."""
-        core = self._core
-        limit = core.config.config.engine.max_errors_in_a_row
-        failed = core.state.candidates[name]
-        if failed.phase is not Phase.ERRORED or core.state.paused:
-            return
-        if errors_in_a_row(core.state) >= limit:
-            last = failed.reasons[0].text if failed.reasons else "unknown"
-            text = f"{limit} candidates in a row ended in error; the last: {last}"
-            await core.recorder.record(ev.Paused(reason=text))
-            await core.alert("circuit_breaker", "critical", text, name)
 
     async def _errored(self, candidate: Candidate, reason: str, *, room: str) -> None:
         """Write the fault; past promotion there is no such phase, so a human is called."""
@@ -277,8 +275,11 @@ class Pipeline:
                 return ev.Rejected(candidate=c.id, reasons=verdict.reasons, verdict=verdict)
 
     async def _promote(self, c: Candidate) -> None:
-        await self._core.wait_open()
-        async with self._core.promoting:
-            fresh = self._core.state.candidates[c.id]
-            if fresh.phase is Phase.ACCEPTED and self._core.open:
+        core = self._core
+        await self.freeze.over(c.id)
+        await core.wait_open()
+        async with core.promoting:
+            fresh = core.state.candidates[c.id]
+            ready = fresh.phase is Phase.ACCEPTED and core.open and not frozen_until(core)
+            if ready and not await break_circuit(core):
                 await self._promoter.promote(fresh)

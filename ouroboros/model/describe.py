@@ -4,6 +4,8 @@ The lines are plain text without markup. Whatever came from a candidate, a model
 goes through `safe_line` here, so that callers may print them as they are.
 """
 
+from collections.abc import Mapping
+
 from ouroboros.model import events as ev
 from ouroboros.model.evaluation import CheckStatus, Evaluation
 from ouroboros.model.text import safe_line
@@ -66,6 +68,8 @@ def _rollback(event: ev.Event) -> str:
         case ev.RolledBack():
             done = f"rolled back to version {event.restores}, now version {event.version}"
             return _because(f"{done} at {_short(event.commit)}", event.reason)
+        case ev.LimitsChanged():
+            return _because(f"limits changed: {_changes(event.changes)}", event.reason)
         case _:
             return _name(event.kind)
 
@@ -106,6 +110,9 @@ def _answered(event: ev.CandidateEvent) -> str:
             return f"rejected: {_reasons(event.reasons)}"
         case ev.Approved():
             return _because(f"approved at {_short(event.commit)}", event.reason)
+        case ev.Endorsed():
+            said = f"approved at {_short(event.commit)}, more people are needed"
+            return _because(said, event.reason)
         case ev.Denied():
             return _because("denied", event.reason)
         case ev.Expired():
@@ -165,6 +172,19 @@ def _reasons(reasons: tuple[Reason, ...]) -> str:
         return "no reason given"
     more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
     return f"{safe_line(reasons[0].text or reasons[0].code)}{more}"
+
+
+def _changes(changes: Mapping[str, ev.Setting]) -> str:
+    return safe_line(
+        ", ".join(
+            f"{key} as in the file" if value is None else f"{key} = {_setting(value)}"
+            for key, value in changes.items()
+        )
+    )
+
+
+def _setting(value: ev.Setting) -> str:
+    return f"[{', '.join(value)}]" if isinstance(value, list) else str(value)
 
 
 def _because(what: str, reason: str) -> str:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from ouroboros.errors import IllegalMoveError
 from ouroboros.model import events as ev
-from ouroboros.model.entry import GENESIS, Stored
+from ouroboros.model.entry import GENESIS, Entry, Stored
 from ouroboros.model.evaluation import Evaluation
 from ouroboros.model.metric import Noise
 from ouroboros.model.phase import FINAL, START, Phase, step
@@ -62,6 +62,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     context: Context | None = None
     approvals: tuple[str, ...] = ()
     discovered: bool = False
+    undone_by: str = ""
+    """Who began the rollback that undid it; `engine` is the watch."""
 
 
 class Version(msgspec.Struct, frozen=True, kw_only=True):
@@ -186,7 +188,7 @@ def advance(state: State, stored: Stored) -> State:
     if isinstance(event, ev.CandidateEvent):
         state = _one(state, event, stored)
     elif isinstance(event, ev.RollbackStarted | ev.RolledBack):
-        state = _many(state, event, entry.ts)
+        state = _many(state, event, entry)
     return _engine(state, event, stored)
 
 
@@ -316,11 +318,13 @@ def _detail(c: Candidate, event: ev.CandidateEvent, stored: Stored) -> Candidate
             return c
 
 
-def _many(state: State, event: ev.RollbackStarted | ev.RolledBack, ts: int) -> State:
+def _many(state: State, event: ev.RollbackStarted | ev.RolledBack, entry: Entry) -> State:
     moved = []
     for name in event.candidates:
         old = _candidate(state, name)
-        moved.append(replace(old, phase=step(old.phase, event.kind), since_ns=ts))
+        by = old.undone_by or (entry.actor if isinstance(event, ev.RollbackStarted) else "")
+        phase = step(old.phase, event.kind)
+        moved.append(replace(old, phase=phase, since_ns=entry.ts, undone_by=by))
     return _put(state, *moved)
 
 
@@ -495,3 +499,28 @@ def errors_in_a_row(state: State) -> int:
         key=lambda c: c.since_ns,
     )
     return sum(1 for _ in takewhile(lambda c: c.phase is Phase.ERRORED, reversed(settled)))
+
+
+WATCH = "engine"
+"""The actor of rollbacks that no human asked for."""
+
+
+def rollbacks_in_a_row(state: State) -> int:
+    """Return how many of the newest promotions the watch undid, since the last resume.
+
+    A promotion that was kept ends the row. What is still watched, and what a human undid, says
+    nothing of the watch: it neither counts nor ends the row.
+    """
+    promoted = sorted(
+        (c for c in state.candidates.values() if c.version), key=lambda c: c.version, reverse=True
+    )
+    count = 0
+    for c in promoted:
+        if c.phase is Phase.KEPT or (c.phase is Phase.ROLLED_BACK and not _since_resume(state, c)):
+            break
+        count += c.phase is Phase.ROLLED_BACK and c.undone_by == WATCH
+    return count
+
+
+def _since_resume(state: State, c: Candidate) -> bool:
+    return c.since_ns > state.resumed_ns

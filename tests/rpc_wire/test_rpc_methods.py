@@ -15,14 +15,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ouroboros import __version__
-from ouroboros.config import Config, Duration, Size, parse_duration, parse_size
+from ouroboros.config import (
+    Config,
+    Duration,
+    Size,
+    duration_text,
+    parse_duration,
+    parse_size,
+    size_text,
+)
 from ouroboros.errors import Misuse
 from ouroboros.model.text import safe_text
 from rpc import wire
 from rpc.guard import Guard
 from rpc.limits import Limits
 from rpc.methods import Session, endpoints
-from rpc.methods import config as config_methods
 from rpc.methods.registry import endpoints_of, handles
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -342,11 +349,11 @@ async def test_the_configuration_reads_as_it_is_written(ask: Any, engine: Any) -
 @given(st.integers(min_value=1, max_value=10**18))
 def test_a_written_duration_reads_back(value: Any) -> None:
     duration = Duration(value)
-    back = parse_duration(config_methods.duration_text(duration))
+    back = parse_duration(duration_text(duration))
     exact = value % 10**6 == 0
     assert back == duration if exact else abs(back - duration) <= max(1, value // 10**12)
 
 
 @given(st.integers(min_value=1, max_value=1 << 45))
 def test_a_written_size_reads_back(value: Any) -> None:
-    assert parse_size(config_methods.size_text(Size(value))) == value
+    assert parse_size(size_text(Size(value))) == value
