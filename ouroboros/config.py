@@ -641,7 +641,7 @@ def value_of(config: Config, key: str) -> Setting:
     for part in key.split("."):
         value = getattr(value, part)
     plain: Setting = msgspec.to_builtins(value, enc_hook=written)
-    return plain
+    return list(plain) if isinstance(plain, tuple) else plain
 
 
 def override(loaded: Loaded, changes: Mapping[str, Setting]) -> Loaded:

@@ -8,7 +8,7 @@ import asyncio
 
 from ouroboros.config import Config, Mode
 from ouroboros.engine.core import Core
-from ouroboros.engine.policies import Policies
+from ouroboros.engine.limits import LiveLimits
 from ouroboros.errors import ConflictError, ForbiddenError, WrongPhaseError
 from ouroboros.governor.people import approvals_needed, reviewed, same_person
 from ouroboros.model import events as ev
@@ -20,9 +20,9 @@ from ouroboros.model.state import Candidate
 class Answers:
     """Takes approvals, one at a time, so that none is counted twice."""
 
-    def __init__(self, core: Core, policies: Policies) -> None:
+    def __init__(self, core: Core, limits: LiveLimits) -> None:
         self._core = core
-        self._policies = policies
+        self._limits = limits
         self._lock = asyncio.Lock()
 
     async def approve(self, name: str, *, actor: str, commit: str, reason: str) -> Approvals:
@@ -48,11 +48,11 @@ class Answers:
 
     def needed(self, c: Candidate) -> int:
         """Return how many approvals a candidate needs."""
-        policies = (self._core.config.config, self._policies.known(c))
+        policies = (self._core.config.config, self._limits.known(c))
         return max(approvals_needed(p, c.files) for p in policies)
 
     async def _of(self, c: Candidate) -> tuple[Config, ...]:
-        return self._core.config.config, await self._policies.of(c)
+        return self._core.config.config, await self._limits.of(c)
 
     def _check(self, c: Candidate, actor: str, commit: str, policies: tuple[Config, ...]) -> None:
         core, name = self._core, c.id

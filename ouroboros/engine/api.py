@@ -13,10 +13,11 @@ import msgspec
 from ouroboros.config import Loaded
 from ouroboros.model.entry import Head, Stored
 from ouroboros.model.events import Setting
+from ouroboros.model.oversight import GovernorStatus, Recomputed
 from ouroboros.model.phase import Phase
 from ouroboros.model.progress import Progress
 from ouroboros.model.snapshot import Approvals, EngineStatus, Explanation, RollbackPreview, Snapshot
-from ouroboros.model.state import Candidate, Cycle, State, Version
+from ouroboros.model.state import Anchor, Candidate, Cycle, State, Version
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,6 +142,14 @@ class EngineApi(Protocol):
         """Stop a candidate anywhere before promotion."""
         ...
 
+    async def move_anchor(self, ref: str, *, actor: str, reason: str, expect_anchor: str) -> Anchor:
+        """Put the anchor at a version: a number, a candidate's id, or `head` for the newest.
+
+        `expect_anchor` (a commit, may be empty) guards it. `NotFoundError`; `WrongPhaseError` for
+        one that was undone or is the anchor already; `ConflictError` if the anchor is elsewhere.
+        """
+        ...
+
     async def rollback_preview(self, to: str) -> RollbackPreview:
         """Compute what rolling back to a version would do; changes nothing."""
         ...
@@ -157,8 +166,16 @@ class EngineApi(Protocol):
         """Return the captured output of one check of a candidate's evaluation, or empty."""
         ...
 
-    def explain(self, name: str) -> Explanation:
+    def governor(self) -> GovernorStatus:
+        """Return limits in force, budgets used, anchor and total."""
+        ...
+
+    async def explain(self, name: str) -> Explanation:
         """Return the verdict in words."""
+        ...
+
+    async def recompute(self, name: str) -> tuple[Recomputed, ...]:
+        """Compute the verdicts of a candidate (empty: of all) again from the ledger."""
         ...
 
     async def cycles(self, *, limit: int) -> tuple[Cycle, ...]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ouroboros.engine.core import Core, reason_of
 from ouroboros.engine.pipeline import Pipeline
-from ouroboros.engine.policies import Policies
+from ouroboros.engine.limits import LiveLimits
 from ouroboros.errors import (
     BusyError,
     LedgerError,
@@ -41,10 +41,10 @@ PROPOSE_TIMEOUT_S = 300.0
 class Cycles:
     """Starts cycles by interval, by trigger, or at once while ideas are left."""
 
-    def __init__(self, core: Core, pipeline: Pipeline, policies: Policies) -> None:
+    def __init__(self, core: Core, pipeline: Pipeline, limits: LiveLimits) -> None:
         self._core = core
         self._pipeline = pipeline
-        self._policies = policies
+        self._limits = limits
         self._wake = asyncio.Event()
         self._manual = False
         self._again = False
@@ -128,7 +128,7 @@ class Cycles:
         brought: list[str] = []
         outcome, text = "error", ""
         try:
-            await self._policies.reload()
+            await self._limits.reload()
             base = await core.git(core.deps.repository.head, core.branch)
             await core.recorder.record(ev.CycleStarted(cycle=number, trigger=trigger, base=base))
             brought, text = await self._ask(number, base)

@@ -22,7 +22,7 @@ from ouroboros.engine.core import Core, Deps
 from ouroboros.engine.cycles import Cycles
 from ouroboros.engine.freeze import frozen_until
 from ouroboros.engine.pipeline import Pipeline
-from ouroboros.engine.policies import Policies
+from ouroboros.engine.limits import LiveLimits
 from ouroboros.engine.promotion import Promoter, find_version
 from ouroboros.engine.recorder import Recorder
 from ouroboros.engine.tasks import cancel_and_wait, spawn
@@ -87,9 +87,9 @@ class Engine:
         )
         self._promoter = Promoter(self._core)
         self._pipeline = Pipeline(self._core, self._promoter, Watch(self._core, self._promoter))
-        self._policies = Policies(self._core)
-        self._answers = Answers(self._core, self._policies)
-        self._cycles = Cycles(self._core, self._pipeline, self._policies)
+        self._limits = LiveLimits(self._core)
+        self._answers = Answers(self._core, self._limits)
+        self._cycles = Cycles(self._core, self._pipeline, self._limits)
         self._sampler = ProcessSampler()
         self._sample = self._sampler.sample()
         self._tasks: list[asyncio.Task[None]] = []
@@ -115,7 +115,7 @@ class Engine:
         await recovery.adopt_or_check(core, branch)
         await core.git(core.deps.repository.clear_left_over_locks)
         recovered = await recovery.requeue_interrupted(core)
-        await self._policies.adopt()
+        await self._limits.adopt()
         started = ev.EngineStarted(
             engine_version=core.deps.engine_version,
             pid=core.deps.pid,
@@ -506,7 +506,7 @@ class Engine:
         expect_config: str = "",
     ) -> Loaded:
         """Change thresholds for candidates that are proposed from here on."""
-        return await self._policies.change(
+        return await self._limits.change(
             changes, actor=actor, reason=reason, expect_config=expect_config
         )
 

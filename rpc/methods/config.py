@@ -19,7 +19,10 @@ async def get(session: Session, _request: wire.ConfigGet) -> wire.ConfigResult:
     """Return the configuration in force."""
     loaded = session.engine.config
     return wire.ConfigResult(
-        hash=loaded.hash, text=loaded.source.decode(), values=effective(loaded.config)
+        hash=loaded.hash,
+        text=loaded.source.decode(),
+        values=effective(loaded.config),
+        overrides=dict(loaded.overrides),
     )
 
 

@@ -20,7 +20,7 @@ from ouroboros.model.state import Candidate
 _log = logging.getLogger(__name__)
 
 
-class Policies:
+class LiveLimits:
     """Owns `core.config`; remembers earlier policies by their hash."""
 
     def __init__(self, core: Core) -> None:
