@@ -8,7 +8,7 @@ import asyncio
 
 from ouroboros.config import Config, Mode
 from ouroboros.engine.core import Core
-from ouroboros.engine.limits import LiveLimits
+from ouroboros.engine.policies import Policies
 from ouroboros.errors import ConflictError, ForbiddenError, WrongPhaseError
 from ouroboros.governor.people import approvals_needed, reviewed, same_person
 from ouroboros.model import events as ev
@@ -20,9 +20,9 @@ from ouroboros.model.state import Candidate
 class Answers:
     """Takes approvals, one at a time, so that none is counted twice."""
 
-    def __init__(self, core: Core, limits: LiveLimits) -> None:
+    def __init__(self, core: Core, policies: Policies) -> None:
         self._core = core
-        self._limits = limits
+        self._policies = policies
         self._lock = asyncio.Lock()
 
     async def approve(self, name: str, *, actor: str, commit: str, reason: str) -> Approvals:
@@ -35,10 +35,10 @@ class Answers:
         """
         core = self._core
         async with self._lock:
-            policies = await self._of(core.state.candidates[name])
+            policy = (await self._policies.judging(core.state.candidates[name])).config
             c = core.state.candidates[name]  # as it stands now, with nothing awaited in between
-            self._check(c, actor, commit, policies)
-            needed = max(approvals_needed(p, c.files) for p in policies)
+            self._check(c, actor, commit, policy)
+            needed = approvals_needed(policy, c.files)
             enough = len(c.approvals) + 1 >= needed
             kind = ev.Approved if enough else ev.Endorsed
             await core.recorder.record(
@@ -48,13 +48,9 @@ class Answers:
 
     def needed(self, c: Candidate) -> int:
         """Return how many approvals a candidate needs."""
-        policies = (self._core.config.config, self._limits.known(c))
-        return max(approvals_needed(p, c.files) for p in policies)
+        return approvals_needed(self._policies.known(c), c.files)
 
-    async def _of(self, c: Candidate) -> tuple[Config, ...]:
-        return self._core.config.config, await self._limits.of(c)
-
-    def _check(self, c: Candidate, actor: str, commit: str, policies: tuple[Config, ...]) -> None:
+    def _check(self, c: Candidate, actor: str, commit: str, policy: Config) -> None:
         core, name = self._core, c.id
         if c.phase is not Phase.HELD:
             raise WrongPhaseError(f"{name} is {c.phase.value}; only a held candidate is approved.")
@@ -75,7 +71,7 @@ class Answers:
                 f"{actor} approved {name} already; approvals of different people are needed.",
                 hint="Ask somebody else to look at it and approve it.",
             )
-        files = [f for p in policies for f in reviewed(p, c.files)]
+        files = reviewed(policy, c.files)
         if files and (actor == c.proposed_by or same_person(actor, c.proposed_by)):
             raise ForbiddenError(
                 f"{actor} proposed {name}, which touches {files[0]}: reviewed files need the yes "

@@ -14,8 +14,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from ouroboros.engine.core import Core, reason_of
-from ouroboros.engine.pipeline import Pipeline
 from ouroboros.engine.limits import LiveLimits
+from ouroboros.engine.pipeline import Pipeline
 from ouroboros.errors import (
     BusyError,
     LedgerError,

@@ -13,16 +13,18 @@ from functools import partial
 
 from ouroboros.config import Loaded
 from ouroboros.engine import recovery
+from ouroboros.engine.anchors import Anchors
 from ouroboros.engine.answers import Answers
 from ouroboros.engine.api import LedgerReport, LossyEvent, Submission
 from ouroboros.engine.blocking import Blocking
+from ouroboros.engine.budgets import Budgets
 from ouroboros.engine.bus import Bus, Listener
 from ouroboros.engine.circuit import break_circuit
 from ouroboros.engine.core import Core, Deps
 from ouroboros.engine.cycles import Cycles
 from ouroboros.engine.freeze import frozen_until
-from ouroboros.engine.pipeline import Pipeline
 from ouroboros.engine.limits import LiveLimits
+from ouroboros.engine.pipeline import Pipeline
 from ouroboros.engine.promotion import Promoter, find_version
 from ouroboros.engine.recorder import Recorder
 from ouroboros.engine.tasks import cancel_and_wait, spawn
@@ -42,11 +44,15 @@ from ouroboros.errors import (
     WrongPhaseError,
 )
 from ouroboros.governor.explain import explain
+from ouroboros.governor.oversight import status_of
+from ouroboros.governor.people import approvals_needed
+from ouroboros.governor.recompute import Recomputation
 from ouroboros.ledger.chain import Report
 from ouroboros.ledger.store import Store
 from ouroboros.metrics.process import ProcessSampler
 from ouroboros.model import events as ev
 from ouroboros.model.entry import Head, Stored
+from ouroboros.model.oversight import GovernorStatus, Recomputed
 from ouroboros.model.phase import IN_FLIGHT, Phase
 from ouroboros.model.proposal import Proposal
 from ouroboros.model.snapshot import (
@@ -58,7 +64,7 @@ from ouroboros.model.snapshot import (
     Snapshot,
     trim,
 )
-from ouroboros.model.state import Candidate, Cycle, State, Version
+from ouroboros.model.state import Anchor, Candidate, Cycle, State, Version
 from ouroboros.model.topics import STATUS
 
 _log = logging.getLogger(__name__)
@@ -86,9 +92,13 @@ class Engine:
             ledger_thread=ledger_thread,
         )
         self._promoter = Promoter(self._core)
-        self._pipeline = Pipeline(self._core, self._promoter, Watch(self._core, self._promoter))
-        self._limits = LiveLimits(self._core)
-        self._answers = Answers(self._core, self._limits)
+        budgets = Budgets(self._core)
+        watch = Watch(self._core, budgets, self._promoter)
+        self._pipeline = Pipeline(self._core, budgets, self._promoter, watch)
+        self._anchors = Anchors(self._core)
+        self._limits = LiveLimits(self._core, budgets.policies)
+        self._answers = Answers(self._core, budgets.policies)
+        self._budgets = budgets
         self._cycles = Cycles(self._core, self._pipeline, self._limits)
         self._sampler = ProcessSampler()
         self._sample = self._sampler.sample()
@@ -132,6 +142,7 @@ class Engine:
             spawn(self._cycles.run(), "cycles"),
             spawn(self._expire(), "expiry"),
             spawn(self._live(), "live status"),
+            spawn(self._anchors.run(), "anchor"),
         ]
 
     async def _resume_work(self) -> None:
@@ -316,9 +327,29 @@ class Engine:
         """Return a version by number, `last`, or candidate id."""
         return find_version(self._core.state, ref)
 
-    def explain(self, name: str) -> Explanation:
+    def governor(self) -> GovernorStatus:
+        """Return limits in force, budgets used, anchor and total."""
+        core = self._core
+        waiting = self._pipeline.freeze.waiting
+        return status_of(core.state, core.config, core.now(), waiting=waiting)
+
+    async def explain(self, name: str) -> Explanation:
         """Return the verdict in words."""
-        return explain(self.candidate(name))
+        c = self.candidate(name)
+        config = (await self._budgets.policies.judging(c)).config
+        needed = approvals_needed(config, c.files)
+        return explain(c, config=config, status=self.governor(), needed=needed)
+
+    async def recompute(self, name: str) -> tuple[Recomputed, ...]:
+        """Compute verdicts again, on a connection of its own, so that appends go on."""
+        deps = self._core.deps
+
+        def work() -> tuple[Recomputed, ...]:
+            with Store.open(deps.ledger, read_only=True) as store:
+                again = Recomputation(deps.evidence.get, candidate=name)
+                return tuple(filter(None, map(again.take, store.entries())))
+
+        return await asyncio.to_thread(work)
 
     async def diff(self, name: str) -> str:
         """Return a candidate's diff as it was proposed, or as rebased."""
@@ -479,9 +510,12 @@ class Engine:
             return await self._cycles.take(proposal, cycle=0, actor=actor, idem=idem)
 
     def _refuse_double(self, proposal: Proposal) -> None:
-        """The same diff on the same base is not given a second ticket in the lottery of noise."""
+        """The same diff on the same base is not taken twice while the first is on its way or in.
+
+        One that was refused may come again: it goes on with the evidence that is there.
+        """
         digest = hashlib.sha256(proposal.diff.encode(errors="surrogateescape")).hexdigest()
-        over = {Phase.ERRORED, Phase.CANCELLED, Phase.ROLLED_BACK}
+        over = {Phase.ERRORED, Phase.CANCELLED, Phase.REJECTED, Phase.ROLLED_BACK}
         for c in self._core.state.candidates.values():
             if c.diff == digest and c.base == proposal.base and c.phase not in over:
                 raise ConflictError(
@@ -526,6 +560,12 @@ class Engine:
         await core.recorder.record(ev.Cancelled(candidate=name, reason=reason), actor=actor)
         if c.phase is Phase.EVALUATING:
             await core.deps.executor.cancel(name)
+
+    async def move_anchor(self, ref: str, *, actor: str, reason: str, expect_anchor: str) -> Anchor:
+        """Put the anchor at a version, by a human."""
+        return await self._anchors.move(
+            ref, actor=actor, reason=reason, expect_anchor=expect_anchor
+        )
 
     async def rollback_preview(self, to: str) -> RollbackPreview:
         """Compute what a rollback would do."""

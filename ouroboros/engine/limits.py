@@ -1,31 +1,28 @@
-"""Which policy is in force: the file, what a human changed at run time, and what was before.
+"""Which policy is in force: the file, and what a human changed at run time.
 
 The policy changes in two ways, both in the ledger before they act: the file is read again before
 each cycle, and a human sets limits. One lock keeps the two apart. Overrides are state, so that
 they survive restarts and outlive changes of the file; `core.config` is always the file with them.
-Candidates are judged by the policy under which they were proposed, which is kept as evidence under
-its hash.
+What is kept as evidence restores a policy whole (`ouroboros.config.parse_policy`).
 """
 
 import asyncio
-import logging
 from collections.abc import Mapping
 
-from ouroboros.config import Config, Loaded, override, parse_policy
+from ouroboros.config import Loaded, override
 from ouroboros.engine.core import Core, reason_of
-from ouroboros.errors import ConfigError, ConflictError, InvalidParamsError, NotFoundError
+from ouroboros.engine.policies import Policies
+from ouroboros.errors import ConfigError, ConflictError, InvalidParamsError
 from ouroboros.model import events as ev
-from ouroboros.model.state import Candidate
-
-_log = logging.getLogger(__name__)
+from ouroboros.model.phase import Phase
 
 
 class LiveLimits:
-    """Owns `core.config`; remembers earlier policies by their hash."""
+    """Owns `core.config`."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, policies: Policies) -> None:
         self._core = core
-        self._known: dict[str, Config] = {}
+        self._policies = policies
         self._lock = asyncio.Lock()
 
     async def adopt(self) -> None:
@@ -46,8 +43,8 @@ class LiveLimits:
         if core.state.config_hash != core.config.hash:
             await core.recorder.record(ev.ConfigLoaded(config_hash=core.config.hash, text=text))
         for candidate in core.state.candidates.values():
-            if candidate.phase == "held":
-                await self.of(candidate)
+            if candidate.phase is Phase.HELD:
+                await self._policies.of(candidate)  # so that `known` knows it
 
     async def reload(self) -> None:
         """Take up a changed file; a bad one is told and the old one stays in force."""
@@ -61,6 +58,7 @@ class LiveLimits:
                 return
             if loaded.hash != core.config.hash:
                 text = await core.put_evidence(loaded.policy)
+                self._policies.remember(loaded)
                 await core.recorder.record(ev.ConfigLoaded(config_hash=loaded.hash, text=text))
                 await self._enforce(loaded)
 
@@ -95,33 +93,13 @@ class LiveLimits:
             event = ev.LimitsChanged(
                 changes=dict(changes), config_hash=loaded.hash, text=text, reason=reason
             )
+            self._policies.remember(loaded)  # an answer may come right after the entry
             await core.recorder.record(event, actor=actor)
             await self._enforce(loaded)
             return loaded
 
     async def _enforce(self, loaded: Loaded) -> None:
         core = self._core
-        self._known[core.config.hash] = core.config.config
+        self._policies.remember(core.config)
         core.config = loaded
         await core.recorder.touch()  # whoever waits by a limit looks again
-
-    async def of(self, c: Candidate) -> Config:
-        """Return the policy under which a candidate was proposed.
-
-        Where it cannot be restored (evidence that is gone, or older than this version reads), the
-        one in force serves; the log says so.
-        """
-        core = self._core
-        if c.policy in {"", core.config.hash}:
-            return core.config.config
-        if c.policy not in self._known:
-            try:
-                self._known[c.policy] = parse_policy(await core.get_evidence(c.policy)).config
-            except (ConfigError, NotFoundError) as error:
-                _log.warning("the policy of %s cannot be restored: %s", c.id, error)
-                return core.config.config
-        return self._known[c.policy]
-
-    def known(self, c: Candidate) -> Config:
-        """Return the same without asking the disk: what `of` found before, else that in force."""
-        return self._known.get(c.policy, self._core.config.config)

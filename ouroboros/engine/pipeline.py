@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
+from ouroboros.engine.budgets import Budgets
 from ouroboros.engine.circuit import break_circuit
 from ouroboros.engine.core import Core, hold_expiry, plan_for, reason_of
 from ouroboros.engine.freeze import Freeze, frozen_until
@@ -27,7 +28,8 @@ from ouroboros.errors import (
     PatchError,
 )
 from ouroboros.evaluation.screen import screen_text
-from ouroboros.governor.decide import Evidence, decide, screen_verdict
+from ouroboros.governor.decide import decide, screen_verdict
+from ouroboros.governor.in_force import blocked
 from ouroboros.model import events as ev
 from ouroboros.model.evaluation import EvaluationStatus
 from ouroboros.model.phase import IN_FLIGHT, Phase
@@ -47,8 +49,9 @@ _WORKING = IN_FLIGHT - {Phase.PROMOTING, Phase.ROLLING_BACK}
 class Pipeline:
     """Drives candidates; one task per candidate."""
 
-    def __init__(self, core: Core, promoter: Promoter, watch: Watch) -> None:
+    def __init__(self, core: Core, budgets: Budgets, promoter: Promoter, watch: Watch) -> None:
         self._core = core
+        self._budgets = budgets
         self._promoter = promoter
         self._watch = watch
         self.freeze = Freeze(core)
@@ -93,7 +96,7 @@ class Pipeline:
             c.id for c in self._core.state.candidates.values() if c.phase is Phase.EVALUATING
         ]
         self._interrupted.update(running)
-        for name in (*running, *self._watch.measuring):
+        for name in (*running, *self._core.measuring):
             await self._core.deps.executor.cancel(name)
 
     async def close(self, grace_s: float) -> None:
@@ -216,12 +219,21 @@ class Pipeline:
     async def _start(self, c: Candidate) -> None:
         """Wait in line: too many test runs at once time each other out, which looks like a hang."""
         core = self._core
-        event = ev.EvaluationStarted(
-            candidate=c.id, attempt=c.attempt + 1, executor=core.deps.executor.name
-        )
+        await self._budgets.wait_for_kin(c)
         async with self._starting:
             await core.recorder.wait_for(lambda s: self._may_start(s, c.id))
-            await core.recorder.record(event)
+            policy = await self._budgets.policies.of(c)
+            await self._budgets.calibrator.ensure(c, policy.config)
+            await core.recorder.wait_for(lambda s: self._may_start(s, c.id))
+            context = await self._budgets.context(c)
+            await core.recorder.record_as(
+                lambda state: ev.EvaluationStarted(
+                    candidate=c.id,
+                    attempt=c.attempt + 1,
+                    executor=core.deps.executor.name,
+                    context=context(state),
+                )
+            )
 
     def _may_start(self, state: State, name: str) -> bool:
         if state.candidates[name].phase is not Phase.APPLIED:
@@ -231,8 +243,11 @@ class Pipeline:
 
     async def _evaluate(self, c: Candidate) -> None:
         core = self._core
+        policy = await self._budgets.policies.of(c)
+        prior = await self._budgets.prior(c)
+        plan = await plan_for(core, c, policy.config, context=c.context, prior=prior)
         try:
-            evaluation = await core.deps.executor.run(await plan_for(core, c), core.report)
+            evaluation = await core.deps.executor.run(plan, core.report)
         except CancelledByHumanError:
             if c.id in self._interrupted:
                 self._interrupted.discard(c.id)
@@ -250,20 +265,14 @@ class Pipeline:
             event = ev.Errored(candidate=c.id, room="evaluation", reason=cause, log=log)
             await core.recorder.record(event)
             return
-        evidence = Evidence(
-            evaluation=evaluation,
-            files=c.files,
-            marks=c.marks,
-            config=core.config.config,
-            config_hash=core.config.hash,
-        )
+        evidence = await self._budgets.evidence(c, evaluation)
         try:
-            verdict = decide(evidence)
+            await core.recorder.record_as(
+                lambda state: self._verdict_event(c, decide(evidence(state)))
+            )
         except MeasurementError as error:
             event = ev.Errored(candidate=c.id, room="governor", reason=str(error))
             await core.recorder.record(event)
-            return
-        await core.recorder.record(self._verdict_event(c, verdict))
 
     def _verdict_event(self, c: Candidate, verdict: Verdict) -> ev.Accepted | ev.Held | ev.Rejected:
         match verdict.decision:
@@ -280,6 +289,10 @@ class Pipeline:
         await core.wait_open()
         async with core.promoting:
             fresh = core.state.candidates[c.id]
-            ready = fresh.phase is Phase.ACCEPTED and core.open and not frozen_until(core)
-            if ready and not await break_circuit(core):
+            if fresh.phase is not Phase.ACCEPTED or not core.open or frozen_until(core):
+                return  # `_drive` looks again
+            mode = core.config.config.governor.mode
+            if why := blocked(mode, approved=bool(fresh.approved_by)):
+                await self._promoter.block(fresh.id, why)
+            elif not await break_circuit(core):
                 await self._promoter.promote(fresh)

@@ -214,7 +214,9 @@ def _regressed(sequential: Sequential, name: str) -> bool:
 async def _stage(job: Job, contestant: Contestant, stage: Stage, dossier: Dossier) -> Sequential:
     """Take pairs until the rule has heard enough, or the time is up."""
     plan, governor, name = job.plan, job.plan.config.governor, contestant.name
-    sequential = Sequential(rule_for(governor, contestant.spec, stage))
+    level = plan.context.alpha_improve if plan.context else None
+    rule = rule_for(plan.config, name, stage, purpose=plan.purpose, alpha_improve=level)
+    sequential = Sequential(rule)
     coin = random.Random(f"{plan.seed}:{stage}:{name}")  # noqa: S311 - must be replayable
     pairs: list[Pair] = []
     until = time.monotonic_ns() + governor.benchmark_budget

@@ -62,7 +62,7 @@ class LocalExecutor:
             put_evidence=put_evidence,
             clock_ns=clock_ns,
         )
-        self._machine = machine()
+        self.machine = machine()
         self._running: dict[str, _Running] = {}
 
     async def run(self, plan: Plan, report: Report) -> Evaluation:
@@ -73,7 +73,7 @@ class LocalExecutor:
         """
         with self._register(plan.candidate) as running:
             try:
-                return await evaluate(self._lab, plan, report, self._machine)
+                return await evaluate(self._lab, plan, report, self.machine)
             except asyncio.CancelledError:
                 running.absorb(plan.candidate)
                 raise

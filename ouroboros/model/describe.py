@@ -8,8 +8,9 @@ from collections.abc import Mapping
 
 from ouroboros.model import events as ev
 from ouroboros.model.evaluation import CheckStatus, Evaluation
+from ouroboros.model.state import confirmed_change
 from ouroboros.model.text import safe_line
-from ouroboros.model.verdict import Outcome, Reason, Verdict
+from ouroboros.model.verdict import Reason, Verdict
 
 
 def describe(event: ev.AnyEvent, *, named: bool = True) -> str:
@@ -156,14 +157,8 @@ def _evaluation(evaluation: Evaluation) -> str:
 
 
 def _verdict(verdict: Verdict) -> str:
-    best = min(
-        (c for c in verdict.comparisons if c.outcome is Outcome.IMPROVED and c.change is not None),
-        key=lambda c: c.change or 0.0,
-        default=None,
-    )
-    gain = ""
-    if best is not None and best.change is not None:
-        gain = f"{_name(best.benchmark)} {_name(best.metric)} {best.change:+.1%}; "
+    change = confirmed_change(verdict)
+    gain = "" if change is None or change >= 0 else f"{change:+.1%} confirmed; "
     return f"{gain}{_reasons(verdict.reasons)}"
 
 

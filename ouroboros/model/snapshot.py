@@ -111,12 +111,24 @@ class Approvals(msgspec.Struct, frozen=True, kw_only=True):
         return len(self.given) >= self.needed
 
 
+class Passage(msgspec.Struct, frozen=True, kw_only=True):
+    """Lines about one thing: `checks`, `measured`, `limits`, `budgets`, `continued evidence`."""
+
+    title: str
+    lines: tuple[str, ...]
+
+
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
-    """A verdict in words: a headline and one line per reason, with its numbers."""
+    """A verdict in words.
+
+    `headline` is the answer; `lines` hold each reason with its numbers, and below it what would
+    have changed it; `passages` what all of it rests on.
+    """
 
     candidate: str
     headline: str
     lines: tuple[str, ...]
+    passages: tuple[Passage, ...] = ()
 
 
 CANDIDATES_SHOWN = 200

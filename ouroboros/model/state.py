@@ -15,10 +15,10 @@ from ouroboros.errors import IllegalMoveError
 from ouroboros.model import events as ev
 from ouroboros.model.entry import GENESIS, Entry, Stored
 from ouroboros.model.evaluation import Evaluation
-from ouroboros.model.metric import Noise
+from ouroboros.model.metric import Direction, Noise, Scale, Source
 from ouroboros.model.phase import FINAL, START, Phase, step
 from ouroboros.model.proposal import FileChange, Mark
-from ouroboros.model.verdict import Comparison, Context, Reason, Verdict
+from ouroboros.model.verdict import Comparison, Context, Reason, Verdict, confirmed
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
@@ -164,6 +164,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     intent: Intent | None = None
     alerts: tuple[Alert, ...] = ()
     anchor: Anchor | None = None
+    anchors: tuple[Anchor, ...] = ()
+    """The earlier anchors, oldest first: where the anchor returns to when its version is undone."""
     standing: Standing | None = None
     noise: tuple[Noise, ...] = ()
     """The newest calibration of each benchmark, metric and machine."""
@@ -225,12 +227,21 @@ def _one(state: State, event: ev.CandidateEvent, stored: Stored) -> State:
 
 
 def _counted(state: State, old: Candidate, event: ev.CandidateEvent) -> State:
-    """Count tests and discoveries, each once a candidate."""
+    """Count tests and discoveries, each once a test (a continued idea is the same one)."""
     if isinstance(event, ev.EvaluationStarted) and event.context is not None:
         return replace(state, tests=max(state.tests, event.context.test))
-    if state.candidates[old.id].discovered and not old.discovered:
+    new = state.candidates[old.id]
+    if new.discovered and not old.discovered and not _known_discovery(state, new):
         return replace(state, discoveries=state.discoveries + 1)
     return state
+
+
+def _known_discovery(state: State, new: Candidate) -> bool:
+    """Whether a candidate of the same test was discovered before: one test, one discovery."""
+    return new.context is not None and any(
+        c.discovered and c.id != new.id and c.context and c.context.test == new.context.test
+        for c in state.candidates.values()
+    )
 
 
 def _born(event: ev.Proposed, stored: Stored, policy: str) -> Candidate:
@@ -403,7 +414,8 @@ def _measured(
                 actor=actor,
                 reason=event.reason,
             )
-            return replace(state, anchor=anchor)
+            before = () if state.anchor is None else (state.anchor,)
+            return replace(state, anchor=anchor, anchors=(*state.anchors, *before))
         case ev.AnchorMeasured():
             standing = Standing(
                 anchor=event.anchor,
@@ -473,17 +485,21 @@ def _rolled_back(state: State, event: ev.RolledBack, ts: int) -> State:
 
 
 def confirmed_change(verdict: Verdict | None) -> float | None:
-    """Return the objective's relative change that may be shown as a gain.
+    """Return the objective's relative change that may be shown as a gain; less is better.
 
-    Only the confirmation's estimate counts (the screening estimate suffers the winner's curse);
-    where several objectives were confirmed, the largest gain.
+    Only confirmed estimates count; where several objectives were confirmed, the largest gain. For
+    metrics of which more is better the sign is turned around. What a run says of itself, and
+    differences in units, are no fraction.
     """
     if verdict is None:
         return None
     changes = [
-        c.change
+        -c.change if c.direction == Direction.HIGHER else c.change
         for c in verdict.comparisons
-        if c.stage == "confirm" and c.role == "objective" and c.change is not None
+        if c.change is not None
+        and confirmed(c)
+        and c.scale == Scale.RATIO
+        and c.source != Source.REPORTED
     ]
     return min(changes, default=None)
 

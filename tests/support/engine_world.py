@@ -27,6 +27,7 @@ from ouroboros.model.evaluation import (
     Evaluation,
     EvaluationStatus,
     Pair,
+    Purpose,
     Sample,
     SandboxLevel,
     Series,
@@ -40,10 +41,12 @@ from ouroboros.model.state import Candidate
 from ouroboros.proposers import Context
 from ouroboros.vcs.repository import Repository
 
+MACHINE = "test machine"
 LEVEL = SandboxLevel(backend="bwrap", version="test", limits="rlimits")
 CONFIG = """\
 [governor]
 mode = "{mode}"
+{governor}
 [engine]
 interval = "1h"
 watch_after = "1h"
@@ -82,15 +85,42 @@ FASTER = make_diff("m.py", "x + 1", "1 + x")
 OTHER = make_diff("m.py", "x * 2", "x + x")
 
 
-def series(effect: float) -> tuple[Series, ...]:
+def pairs(effect: float, count: int = 20) -> tuple[Pair, ...]:
+    """Return pairs without any noise, later than all pairs before."""
+
     def side(factor: float) -> Sample:
         return Sample(cpu_ns=int(1e8 * factor), wall_ns=int(1e8 * factor), rss_bytes=10**7)
 
-    pairs = tuple(
-        Pair(started_ns=i, candidate_first=False, baseline=side(1), candidate=side(1 + effect))
-        for i in range(1, 21)
+    return tuple(
+        Pair(
+            started_ns=time.monotonic_ns(),
+            candidate_first=False,
+            baseline=side(1),
+            candidate=side(1 + effect),
+        )
+        for _ in range(count)
     )
-    return tuple(Series(benchmark="b", stage=stage, pairs=pairs) for stage in Stage)
+
+
+def series(plan: Plan, effect: float, count: int = 20) -> tuple[Series, ...]:
+    """Return what an executor brings: prior pairs first, then `count` of its own, per stage."""
+    context = plan.context
+    if plan.purpose is Purpose.CANDIDATE:
+        anchored = (Stage.ANCHOR,) if context is not None and context.anchor else ()
+        stages = (Stage.SCREEN, Stage.CONFIRM, *anchored)
+    else:
+        stages = (Stage.ANCHOR if plan.purpose is Purpose.ANCHOR else Stage.SCREEN,)
+    prior = {s.stage: s for s in plan.prior}
+    none = Series(benchmark="b", stage=Stage.SCREEN, pairs=())
+    return tuple(
+        Series(
+            benchmark="b",
+            stage=stage,
+            pairs=(*prior.get(stage, none).pairs, *pairs(effect, count)),
+            inherited=prior.get(stage, none).inherited,
+        )
+        for stage in stages
+    )
 
 
 def evaluation(
@@ -107,22 +137,31 @@ def evaluation(
         candidate_commit=plan.candidate_commit,
         attempt=plan.attempt,
         checks=(check,),
-        series=series(effect) if status == "ok" else (),
+        series=series(plan, effect) if status == "ok" else (),
         assurance=Assurance.TESTS,
         sandbox=LEVEL,
-        machine="test",
+        machine=MACHINE,
         started_ns=1,
         wall_ns=1,
+        anchor_commit=plan.context.anchor if plan.context and status == "ok" else "",
     )
+
+
+def calibration(plan: Plan, name: str) -> Series:
+    """Return pairs of the baseline against itself, without any noise."""
+    return Series(benchmark=name, stage=Stage.CALIBRATE, pairs=pairs(0, 10))
 
 
 class ScriptedExecutor:
     """Answers by `answer(plan)`; waits on `gate` first, so that tests can act meanwhile."""
 
     name = "scripted"
+    machine = MACHINE
 
     def __init__(self) -> None:
         self.answer: Callable[[Plan], Evaluation] = evaluation
+        self.noise: Callable[[Plan, str], Series] = calibration
+        self.calibrated: list[str] = []
         self.gate = asyncio.Event()
         self.gate.set()
         self.plans: list[Plan] = []
@@ -131,6 +170,15 @@ class ScriptedExecutor:
     async def run(self, plan: Plan, report: Report) -> Evaluation:
         self.plans.append(plan)
         report(Progress(candidate=plan.candidate, stage="tests"))
+        await self._gate(plan)
+        return self.answer(plan)
+
+    async def calibrate(self, plan: Plan, names: tuple[str, ...]) -> tuple[Series, ...]:
+        self.calibrated += names
+        await self._gate(plan)
+        return tuple(self.noise(plan, name) for name in names)
+
+    async def _gate(self, plan: Plan) -> None:
         stop = self._cancelled.setdefault(plan.candidate, asyncio.Event())
         stop.clear()
         waits = [asyncio.ensure_future(e.wait()) for e in (self.gate, stop)]
@@ -141,7 +189,6 @@ class ScriptedExecutor:
                 wait.cancel()
         if stop.is_set():
             raise CancelledByHumanError("cancelled")
-        return self.answer(plan)
 
     async def profile(self, plan: Plan) -> tuple[HotSpot, ...]:
         return ()
@@ -196,8 +243,9 @@ class World:
         self.engines: list[Engine] = []
         self.stores: list[Store] = []
 
-    def configure(self, mode: str = "supervised", engine: str = "") -> None:
-        (self.root / "ouroboros.toml").write_text(CONFIG.format(mode=mode, engine=engine))
+    def configure(self, mode: str = "supervised", engine: str = "", governor: str = "") -> None:
+        text = CONFIG.format(mode=mode, engine=engine, governor=governor)
+        (self.root / "ouroboros.toml").write_text(text)
 
     def limit(self, text: str) -> None:
         """Put lines into `[governor.limits]`."""

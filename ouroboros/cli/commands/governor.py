@@ -141,14 +141,13 @@ def _tests(s: "GovernorStatus") -> str:
 def _noise(s: "GovernorStatus") -> "list[tuple[str, Cell]]":
     from ouroboros.cli.words import age, plural
 
-    return [
-        (
-            "noise",
-            f"{n.benchmark} {n.metric}: pairs differ by {n.sd:.1%} on {n.machine or 'this machine'}"
-            f" ({plural(n.pairs, 'pair')}, {age(n.measured_ns, s.now_ns)})",
-        )
-        for n in s.noise
-    ]
+    rows: list[tuple[str, Cell]] = []
+    for n in s.noise:
+        taken = f"{plural(n.pairs, 'pair')}, {age(n.measured_ns, s.now_ns)}"
+        where = n.machine or "this machine"
+        text = f"{n.benchmark} {n.metric}: pairs differ by {n.sd:.1%} on {where} ({taken})"
+        rows.append(("noise", text))
+    return rows
 
 
 @click.group(invoke_without_command=True)
