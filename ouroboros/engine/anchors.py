@@ -93,15 +93,14 @@ class Anchors:
         anchor, head = state.anchor, state.versions[-1]
         if anchor is None:
             return
-        plan = await baseline_plan(core, NAME, anchor.commit, config)
-        plan = replace(
-            plan,
-            candidate_commit=head.commit,
-            purpose=Purpose.ANCHOR,
-            context=anchor_context(state, config, machine=core.deps.executor.machine),
-        )
         core.measuring.add(NAME)
         try:
+            plan = replace(
+                await baseline_plan(core, NAME, anchor.commit, config),
+                candidate_commit=head.commit,
+                purpose=Purpose.ANCHOR,
+                context=anchor_context(state, config, machine=core.deps.executor.machine),
+            )
             evaluation = await core.deps.executor.run(plan, core.report)
             why = await self._record(anchor, head, evaluation)
         except CancelledByHumanError:

@@ -34,33 +34,31 @@ class Calibrator:
 
     async def ensure(self, c: Candidate, config: Config) -> None:
         """Calibrate what the candidate's evaluation will measure, as far as it is not known."""
-        core = self._core
         async with self._lock:
-            while name := self._next(config):
-                await core.recorder.wait_for(lambda s: core.open or _gone(s.candidates[c.id]))
-                if _gone(core.state.candidates[c.id]):
-                    return
-                await self._calibrate(c, config, name)
+            for name in self._wanted(config):
+                while not await self._calibrate(c, config, name):
+                    pass  # interrupted by a pause, whose end it waits for
 
-    def _next(self, config: Config) -> str:
+    def _wanted(self, config: Config) -> tuple[str, ...]:
         core = self._core
         now, every = core.now(), config.governor.calibration.every
         names = stale(core.state, config, machine=core.deps.executor.machine, now_ns=now)
-        for name in names:
-            tried = self._tried.get((name, table_of(config, name)))
-            if tried is None or now - tried >= every:
-                return name
-        return ""
+        tried = {name: self._tried.get((name, table_of(config, name))) for name in names}
+        return tuple(n for n, at in tried.items() if at is None or now - at >= every)
 
-    async def _calibrate(self, c: Candidate, config: Config, name: str) -> None:
+    async def _calibrate(self, c: Candidate, config: Config, name: str) -> bool:
+        """Calibrate one benchmark while work may start; False where it was interrupted."""
         core = self._core
+        await core.recorder.wait_for(lambda s: core.open or _gone(s.candidates[c.id]))
+        if _gone(core.state.candidates[c.id]):
+            return True
         plan = await baseline_plan(core, NAME, c.base, config)
         core.measuring.add(NAME)
         try:
             found = await core.deps.executor.calibrate(plan, (name,))
             await self._record(found, config, name)
         except CancelledByHumanError:
-            return  # paused now: tried again once the loop goes on
+            return False
         except LedgerError:
             raise
         except OuroborosError as error:
@@ -72,6 +70,7 @@ class Calibrator:
             await core.alert("calibration_failed", "warning", text)
         finally:
             core.measuring.discard(NAME)
+        return True
 
     async def _record(self, found: tuple[Series, ...], config: Config, name: str) -> None:
         """Write what was found; of what gives no noise it is remembered that it was tried."""

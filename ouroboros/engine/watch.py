@@ -14,7 +14,7 @@ from ouroboros.config import Config
 from ouroboros.engine.budgets import Budgets
 from ouroboros.engine.core import Core, plan_for
 from ouroboros.engine.promotion import Promoter
-from ouroboros.errors import CancelledByHumanError
+from ouroboros.errors import CancelledByHumanError, MeasurementError
 from ouroboros.governor.anchor import compared
 from ouroboros.governor.evidence import numbers
 from ouroboros.model import events as ev
@@ -55,14 +55,20 @@ class Watch:
             core.measuring.discard(c.id)
         if core.state.candidates[c.id].phase is not Phase.PROMOTED:
             return
-        worse = _worse(evaluation, policy.config)
+        worse, blind = "", ""
+        try:
+            worse = _worse(evaluation, policy.config)
+        except MeasurementError as error:
+            blind = str(error)
+        if evaluation.status is EvaluationStatus.ERROR:
+            blind = evaluation.cause
         if worse:
             await core.alert("regression", "critical", worse, c.id)
             await self._promoter.rollback_until_it_holds(c.id, f"watch: {worse}")
             return
         text = "measured again, no regression"
-        if evaluation.status is EvaluationStatus.ERROR:
-            text = f"could not be measured again: {evaluation.cause}"
+        if blind:
+            text = f"could not be measured again: {blind}"
             await core.alert("watch_blind", "warning", text, c.id)
         if core.state.candidates[c.id].phase is Phase.PROMOTED:
             await core.recorder.record(ev.Kept(candidate=c.id, reason=text))

@@ -102,7 +102,7 @@ class TestProof:
 
     def test_the_proof_says_its_numbers(self) -> None:
         text = proven_gain((COMPARISON, GUARD), 0.10, ["b"])
-        assert "-20.0 % (-25.0 % .. -15.0 %), 40 pairs" in text
+        assert "-20.0% (-25.0% .. -15.0%), 40 pairs" in text
         assert "b: cpu" in text
 
 

@@ -37,7 +37,7 @@ from ouroboros.model.events import AnyEvent
 from ouroboros.model.phase import Phase
 from ouroboros.model.progress import HotSpot, Progress
 from ouroboros.model.proposal import Proposal
-from ouroboros.model.state import Candidate
+from ouroboros.model.state import Candidate, State
 from ouroboros.proposers import Context
 from ouroboros.vcs.repository import Repository
 
@@ -153,7 +153,10 @@ def calibration(plan: Plan, name: str) -> Series:
 
 
 class ScriptedExecutor:
-    """Answers by `answer(plan)`; waits on `gate` first, so that tests can act meanwhile."""
+    """Answers by `answer(plan)`; waits on `gate` first, so that tests can act meanwhile.
+
+    Calibrations are answered by `noise(plan, name)` and wait on `noise_gate`.
+    """
 
     name = "scripted"
     machine = MACHINE
@@ -164,24 +167,26 @@ class ScriptedExecutor:
         self.calibrated: list[str] = []
         self.gate = asyncio.Event()
         self.gate.set()
+        self.noise_gate = asyncio.Event()
+        self.noise_gate.set()
         self.plans: list[Plan] = []
         self._cancelled: dict[str, asyncio.Event] = {}
 
     async def run(self, plan: Plan, report: Report) -> Evaluation:
         self.plans.append(plan)
         report(Progress(candidate=plan.candidate, stage="tests"))
-        await self._gate(plan)
+        await self._pass(plan, self.gate)
         return self.answer(plan)
 
     async def calibrate(self, plan: Plan, names: tuple[str, ...]) -> tuple[Series, ...]:
         self.calibrated += names
-        await self._gate(plan)
+        await self._pass(plan, self.noise_gate)
         return tuple(self.noise(plan, name) for name in names)
 
-    async def _gate(self, plan: Plan) -> None:
+    async def _pass(self, plan: Plan, gate: asyncio.Event) -> None:
         stop = self._cancelled.setdefault(plan.candidate, asyncio.Event())
         stop.clear()
-        waits = [asyncio.ensure_future(e.wait()) for e in (self.gate, stop)]
+        waits = [asyncio.ensure_future(e.wait()) for e in (gate, stop)]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -304,6 +309,13 @@ class World:
     def events(self) -> list[AnyEvent]:
         with Store.open(self.state / "ledger.sqlite", read_only=True) as store:
             return [s.entry.event for s in store.entries()]
+
+
+async def until(engine: Engine, predicate: Callable[[State], bool], timeout_s: float = 20) -> State:
+    """Return the state once it fulfils the predicate."""
+    async with asyncio.timeout(timeout_s):
+        await engine._core.recorder.wait_for(predicate)
+    return engine.state
 
 
 async def reach(engine: Engine, name: str, *phases: Phase, timeout_s: float = 20) -> Candidate:
