@@ -118,6 +118,8 @@ def pairs_needed(sd: float, effect: float) -> int:
 
 
 _BEST = math.log(2)
+_SMALLEST = 5e-324
+"""A level that was split until nothing is left of it."""
 
 
 def fewest_pairs(alpha: float) -> int:
@@ -127,8 +129,14 @@ def fewest_pairs(alpha: float) -> int:
     at most doubles the evidence, and the mixture has a price on top, so that it is a little more
     than log2(1 / alpha). Few pairs can therefore never prove a small alpha.
     """
-    factors = [1 + math.tanh(scale * _BEST) for scale in SCALES]
+    wanted = -math.log(max(alpha, _SMALLEST))
+    gains = [math.log1p(math.tanh(scale * _BEST)) for scale in SCALES]
     pairs = 1
-    while math.fsum(f**pairs for f in factors) / len(factors) < 1 / alpha:
+    while _log_mean_exp([pairs * gain for gain in gains]) < wanted:
         pairs += 1
     return pairs
+
+
+def _log_mean_exp(logs: list[float]) -> float:
+    top = max(logs)
+    return top + math.log(math.fsum(math.exp(v - top) for v in logs) / len(logs))
