@@ -818,14 +818,6 @@ def _check_contradictions(config: Config, text: str, origin: str) -> None:
 
 
 def _check_limits(limits: Limits, text: str, origin: str) -> None:
-    for name in ("promotions_per_day", "promotions_per_proposer"):
-        if getattr(limits, name) < 0:
-            raise _error(
-                f"Expected a whole number of at least 0, got {getattr(limits, name)}",
-                f"governor.limits.{name}",
-                text,
-                origin,
-            )
     key = "governor.limits.freeze"
     try:
         for window in limits.freeze:
@@ -865,9 +857,6 @@ def _check_counts(config: Config, text: str, origin: str) -> None:
     counts = {
         "governor.max_files": config.governor.max_files,
         "governor.max_lines": config.governor.max_lines,
-        "governor.limits.quorum": config.governor.limits.quorum,
-        "governor.limits.reviewed_quorum": config.governor.limits.reviewed_quorum,
-        "governor.limits.rollbacks_in_a_row": config.governor.limits.rollbacks_in_a_row,
         "sandbox.processes": config.sandbox.processes,
         "engine.proposals_per_cycle": config.engine.proposals_per_cycle,
         "engine.max_in_flight": config.engine.max_in_flight,

@@ -27,7 +27,9 @@ values = st.fixed_dictionaries(
         "governor.max_lines": st.integers(1, 10**6),
         "governor.mode": st.sampled_from(["observe", "supervised", "autonomous"]),
         "governor.limits.freeze": st.sampled_from([[], ["Fri 16:00 - Mon 08:00"]]),
-        "governor.autonomy.paths": st.lists(st.text(max_size=8), max_size=3),
+        "governor.autonomy.paths": st.lists(
+            st.sampled_from(["**", "src/**", "a b.py", "\u00e9/*", '"q"']), min_size=1, max_size=3
+        ),
         "governor.budget.cumulative": st.booleans(),
         "engine.interval": st.sampled_from(["90s", "2h", 3600]),
     },

@@ -206,8 +206,8 @@ def test_windows_that_leave_no_minute_free_never_end(windows: list[str], never: 
         ("quorum = 0", 2, "at least 1"),
         ("reviewed_quorum = 0", 2, "at least 1"),
         ("rollbacks_in_a_row = 0", 2, "at least 1"),
-        ("promotions_per_day = -1", 2, "at least 0"),
-        ("promotions_per_proposer = -1", 2, "at least 0"),
+        ("promotions_per_day = 0", 2, "at least 1"),
+        ("promotions_per_proposer = 0", 2, "at least 1"),
     ],
 )
 def test_limits_that_make_no_sense_are_refused_with_their_line(
