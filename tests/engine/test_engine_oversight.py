@@ -1,5 +1,6 @@
 """What operators read: the governor's status, and why a candidate stands where it stands."""
 
+import asyncio
 import re
 from collections.abc import Callable
 from typing import Any
@@ -97,7 +98,7 @@ class TestStatus:
         await engine.set_limits({"engine.max_errors_in_a_row": 1}, actor=ANN, reason="r")
         world.executor.answer = lambda plan: evaluation(plan, status="error", cause="disk")
         await settle(engine)
-        async with __import__("asyncio").timeout(20):
+        async with asyncio.timeout(20):
             await engine._core.recorder.wait_for(lambda s: s.paused)
         assert "disk" in engine.governor().circuit.open
 
@@ -138,14 +139,8 @@ class TestExplain:
         found = await told(engine)
         text = "\n".join(found.lines)
         assert re.search(r"would change it: a proven gain in cpu \(the bounds", text), text
-        assert re.search(
-            r"about \d+ more pairs would show 3% at this noise|pairs were enough", text
-        )
-        assert (
-            "gain" not in found.headline
-            or "no gain" in found.headline
-            or ("not confirm" in found.headline)
-        )
+        assert re.search(r"(more pairs would|enough to) show 3% at this noise", text), text
+        assert re.search(r"(no gain is in sight|did not confirm a gain)$", found.headline)
 
     async def test_what_is_inconclusive_says_how_many_pairs_it_wants(
         self, world: World, engine: Engine

@@ -201,10 +201,12 @@ def assignment(text: str) -> "tuple[str, Setting]":
 def value_of(text: str) -> "Setting":
     """Return a value as TOML reads it; what is none there is a text without its quotes."""
     try:
-        value: Setting = tomllib.loads(f"value = {text}")["value"]
+        table = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
         return text
-    return value if isinstance(value, str | int | float | list) else text
+    value: Setting = table["value"]
+    plain = len(table) == 1 and isinstance(value, str | int | float | list)
+    return value if plain else text
 
 
 def full_key(name: str) -> str:
