@@ -351,11 +351,12 @@ class CandidateSubmit(Request[SubmitResult], frozen=True, kw_only=True):
 class ApproveResult(Ok, frozen=True, kw_only=True):
     """Who said yes so far, and of how many different people a yes is `needed`.
 
-    With fewer than that the candidate stays held.
+    With fewer than that the candidate stays held. Both are missing in answers of older engines,
+    where one was enough.
     """
 
-    given: tuple[str, ...]
-    needed: int
+    given: tuple[str, ...] = ()
+    needed: int = 0
 
 
 class CandidateApprove(Request[ApproveResult], frozen=True, kw_only=True):

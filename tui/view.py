@@ -337,6 +337,14 @@ def activity(view: View) -> Activity:
     return Activity.WORKING if working(view) else Activity.IDLE
 
 
+def approvals(view: View, candidate: Candidate) -> str:
+    """Say how many of the people who must say yes did; empty where one suffices."""
+    needed = view.status.approvals_needed.get(candidate.id, 1) if view.status is not None else 1
+    if candidate.phase is not Phase.HELD or needed <= 1:
+        return ""
+    return f"{len(candidate.approvals)} of {needed} approvals "
+
+
 def headline(candidate: Candidate) -> Comparison | None:
     """The one number to show for a candidate: a confirmed objective, the largest gain of them.
 

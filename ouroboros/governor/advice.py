@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 
 from ouroboros.config import Config
+from ouroboros.governor.people import approvals_needed
 from ouroboros.governor.specs import measured, specs_of
 from ouroboros.governor.values import amount
 from ouroboros.model.evaluation import Stage
@@ -36,14 +37,16 @@ def advice(reason: Reason, c: Candidate, config: Config) -> tuple[str, ...]:
 
 def _facts(c: Candidate, config: Config) -> dict[str, object]:
     governor = config.governor
+    needed = approvals_needed(config, c.files)
     return {
         "approve": _APPROVE,
+        "people": "a human approves" if needed == 1 else f"{needed} people approve",
         "later": _LATER,
         "max_files": governor.max_files,
         "max_lines": governor.max_lines,
         "per_day": governor.limits.promotions_per_day,
         "per_proposer": governor.limits.promotions_per_proposer,
-        "reviewers": max(governor.limits.quorum, governor.limits.reviewed_quorum),
+        "reviewers": needed,
         "by": c.proposed_by or "who proposed it",
         "min_gain": f"{governor.autonomy.min_gain:.1%}",
         "containment": governor.min_containment,
@@ -52,7 +55,7 @@ def _facts(c: Candidate, config: Config) -> dict[str, object]:
 
 
 _SAID = {
-    "mode_supervised": 'a human approves it; or [governor] mode = "autonomous" {later}',
+    "mode_supervised": '{people} it; or [governor] mode = "autonomous" {later}',
     "mode_observe": '[governor] mode = "supervised": then a human can approve it',
     "reviewed_path": "{reviewers} people other than {by} approve it",
     "autonomy_paths": "wider [governor.autonomy] paths {later}, {approve}",

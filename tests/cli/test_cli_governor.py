@@ -19,7 +19,7 @@ def test_the_status_is_readable(cli: Cli) -> None:
     assert "closed: 0 of 3 errors, 0 of 2 rollbacks in a row" in out
     assert "version 0 at aaaaaaaaaaaa (as found" in out
     assert "not measured against this anchor yet" in out
-    assert "1 must approve what is held" in out
+    assert "held candidates need 1 of them" in out
     assert "LIMIT" not in out
 
 
@@ -37,7 +37,7 @@ def test_a_limit_is_set_shown_and_reset(cli: Cli, served: Served) -> None:
     assert [line.split() for line in shown.splitlines() if "limits.quorum" in line] == [
         ["governor.limits.quorum", "2", "1"]
     ]
-    assert "2 must approve what is held" in shown
+    assert "held candidates need 2 of them" in shown
     assert "engine.interval" in cli("governor", "--all").out
     ended = cli("limits", "reset", "quorum", "governor.limits.freeze", "--reason", "back")
     assert "governor.limits.quorum: as the file says" in ended.out

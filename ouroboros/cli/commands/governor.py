@@ -84,10 +84,9 @@ def _freeze(s: "GovernorStatus") -> "Cell":
 
 def _people(s: "GovernorStatus") -> str:
     globs = s.value("governor.limits.reviewed")
-    text = f"{s.value('governor.limits.quorum')} must approve what is held"
-    if not globs:
-        return text
-    return f"{text}; {s.value('governor.limits.reviewed_quorum')} what touches {written(globs)}"
+    quorum, reviewed = (s.value(f"governor.limits.{n}quorum") for n in ("", "reviewed_"))
+    text = f"held candidates need {quorum} of them"
+    return f"{text}, and {reviewed} where they touch {written(globs)}" if globs else text
 
 
 def _promotions(s: "GovernorStatus") -> str:
@@ -247,7 +246,12 @@ def _change(settings: Settings, changes: "dict[str, Setting]", reason: str, expe
     for key, value in changes.items():
         now = "as the file says" if value is None else written(result.overrides.get(key))
         terminal.line(settings, f"  {key}: {now}")
-    terminal.note(settings, "It applies to candidates that are proposed from now on.", "dim")
+    terminal.note(
+        settings,
+        "Thresholds apply to candidates proposed from now on; a stricter mode, stricter limits and "
+        "freeze windows at once.",
+        "dim",
+    )
 
 
 @click.group(invoke_without_command=True)

@@ -96,6 +96,7 @@ _STYLES = {"same": "good", "differs": "bad"}
 
 def _print(settings: Settings, verdicts: "tuple[Recomputed, ...]") -> None:
     from ouroboros.cli import terminal
+    from ouroboros.cli.words import plural
 
     if not verdicts:
         terminal.note(settings, "No verdicts yet.")
@@ -113,4 +114,4 @@ def _print(settings: Settings, verdicts: "tuple[Recomputed, ...]") -> None:
     terminal.table(settings, ("ENTRY", "ID", "RULE", "RECOMPUTED", "WHY"), rows, right=(0,))
     counts = Counter(v.outcome.replace("_", " ") for v in verdicts)
     text = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
-    terminal.line(settings, f"{len(verdicts)} verdicts: {text}.")
+    terminal.line(settings, f"{plural(len(verdicts), 'verdict')}: {text}.")
