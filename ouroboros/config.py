@@ -9,11 +9,14 @@ and it is protected, so that a candidate that touches it is refused by the scree
 errors: a misspelt threshold that is silently ignored is a governor that is silently off.
 """
 
+import difflib
 import hashlib
 import re
 import tomllib
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -21,8 +24,11 @@ import msgspec
 from ouroboros.config_checks import contradictions
 from ouroboros.errors import ConfigError
 from ouroboros.model.evaluation import Assurance, Containment
+from ouroboros.model.events import Setting
 from ouroboros.model.globs import matches
 from ouroboros.model.metric import Direction, Kind, Pairing, Role, Scale
+from ouroboros.model.text import safe_line
+from ouroboros.model.windows import never_ends, parse_window, zone
 
 FILE_NAME = "ouroboros.toml"
 
@@ -107,6 +113,37 @@ def parse_size(value: object) -> Size:
     if match is None or float(match[1]) <= 0:
         raise ValueError(f'Expected a size such as "512MiB" or "1GiB", got {value!r}')
     return Size(round(float(match[1]) * _BYTES[match[2]]))
+
+
+_DURATION_UNITS = {"h": 3600 * 10**9, "m": 60 * 10**9, "s": 10**9, "ms": 10**6}
+_SIZE_UNITS = {"GiB": 1 << 30, "MiB": 1 << 20, "KiB": 1 << 10, "B": 1}
+
+
+def duration_text(value: Duration) -> str | float:
+    """Return a duration as `parse_duration` reads it: the largest unit that fits exactly."""
+    for unit, size in _DURATION_UNITS.items():
+        if value % size == 0:
+            return f"{value // size}{unit}"
+    return value.seconds
+
+
+def size_text(value: Size) -> str:
+    """Return a size as `parse_size` reads it: the largest unit that fits exactly."""
+    unit, size = next((u, s) for u, s in _SIZE_UNITS.items() if value % s == 0)
+    return f"{value // size}{unit}"
+
+
+def written(value: object) -> str | float:
+    """Return a duration or size as it stands in the file; the encoder's hook.
+
+    Raises:
+        NotImplementedError: neither of them.
+    """
+    if isinstance(value, Duration):
+        return duration_text(value)
+    if isinstance(value, Size):
+        return size_text(value)
+    raise NotImplementedError(type(value))
 
 
 def seconds(value: float) -> Duration:
@@ -273,8 +310,8 @@ class Limits(Section, frozen=True, kw_only=True):
     """The same, of one proposer."""
     freeze: tuple[str, ...] = ()
     """Windows without any promotion: `"Fri 16:00 - Mon 08:00"` (each week), `"22:00 - 06:00"` (each
-    day), `"2026-12-20 - 2027-01-02"`. What is accepted or approved waits for the end; rollbacks
-    do not."""
+    day), `"2026-12-20 - 2027-01-02"` (the last day included; times may stand behind the dates).
+    What is accepted or approved waits for the end; rollbacks do not."""
     timezone: str = "UTC"
     """In which the windows are read, for instance `Europe/Berlin`."""
     quorum: int = 1
@@ -525,11 +562,36 @@ class Config(Section, frozen=True, kw_only=True):
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
-    """A configuration together with the exact bytes it came from and their SHA-256."""
+    """The policy in force: the file, and what a human changed at run time.
+
+    `config` is the effective configuration, `source` the exact bytes of the file, `overrides` the
+    values set at run time by dotted key. `policy` is what must be kept to restore all of it (see
+    `parse_policy`), and `hash` its SHA-256.
+    """
 
     config: Config
     source: bytes
     hash: str
+    overrides: Mapping[str, Setting] = {}
+
+    @property
+    def policy(self) -> bytes:
+        """The file's bytes, or (with overrides) a canonical record of both."""
+        return _policy(self.source, self.overrides)
+
+
+class _Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """The record of a file with overrides, written with sorted keys."""
+
+    overrides: dict[str, Setting]
+    source: str
+
+
+def _policy(source: bytes, overrides: Mapping[str, Setting]) -> bytes:
+    if not overrides:
+        return source
+    record = _Policy(overrides=dict(overrides), source=source.decode())
+    return msgspec.json.encode(record, order="deterministic")
 
 
 def load(path: Path) -> Loaded:
@@ -556,18 +618,111 @@ def parse(source: bytes, *, origin: str = FILE_NAME) -> Loaded:
     Raises:
         ConfigError: not TOML, unknown key, wrong type, value out of range; with key and line.
     """
+    config = _parsed(_toml(source, origin), source.decode(), origin)
+    return Loaded(config=config, source=source, hash=hashlib.sha256(source).hexdigest())
+
+
+def parse_policy(policy: bytes) -> Loaded:
+    """Restore what `Loaded.policy` gave: the bytes of a file, or a record with overrides.
+
+    Raises:
+        ConfigError: neither of them, or refused by this version.
+    """
+    if not policy.startswith(b"{"):  # no TOML file begins so
+        return parse(policy, origin="the recorded policy")
     try:
-        raw = tomllib.loads(source.decode())
+        record = msgspec.json.decode(policy, type=_Policy)
+    except msgspec.DecodeError as error:
+        raise ConfigError(f"The recorded policy is damaged: {error}.") from None
+    return override(parse(record.source.encode()), record.overrides)
+
+
+_NEVER_LIVE = frozenset({"governor.protected"})
+
+
+def live_keys() -> tuple[str, ...]:
+    """Return the dotted keys that may be changed at run time, sorted.
+
+    All of `[governor]`, its limits, autonomy and budget, and `[engine]`: thresholds. Commands,
+    paths, protected files and the sandbox are the file's alone.
+    """
+    tables: dict[str, type[Section]] = {
+        "governor": Governor,
+        "governor.limits": Limits,
+        "governor.autonomy": Autonomy,
+        "governor.budget": Budget,
+        "engine": Engine,
+    }
+    keys = {f"{table}.{name}" for table, kind in tables.items() for name in kind.__struct_fields__}
+    inner = {"governor.limits", "governor.autonomy", "governor.budget", "governor.calibration"}
+    return tuple(sorted(keys - inner - _NEVER_LIVE))
+
+
+def value_of(config: Config, key: str) -> Setting:
+    """Return the value in force of a dotted key, as it would stand in the file."""
+    value: object = config
+    for part in key.split("."):
+        value = getattr(value, part)
+    plain: Setting = msgspec.to_builtins(value, enc_hook=written)
+    return list(plain) if isinstance(plain, tuple) else plain
+
+
+def override(loaded: Loaded, changes: Mapping[str, Setting]) -> Loaded:
+    """Return the policy with values changed on top of it; None returns to the file's value.
+
+    Raises:
+        ConfigError: a key that may not be changed at run time, or a value that the file could not
+            have either; names the key.
+    """
+    known = live_keys()
+    for key in changes:
+        if key not in known:
+            raise ConfigError(_not_live(key, known), hint=_LIVE)
+    merged = {k: v for k, v in {**loaded.overrides, **changes}.items() if v is not None}
+    raw = _toml(loaded.source, FILE_NAME)
+    for key, value in merged.items():
+        *tables, leaf = key.split(".")
+        place = raw
+        for table in tables:
+            place = place.setdefault(table, {})
+        place[leaf] = value
+    text = loaded.source.decode() if not merged else ""
+    origin = FILE_NAME if not merged else f"{FILE_NAME} with {', '.join(sorted(merged))} changed"
+    config = _parsed(raw, text, origin)
+    digest = hashlib.sha256(_policy(loaded.source, merged)).hexdigest()
+    return Loaded(
+        config=config,
+        source=loaded.source,
+        hash=digest,
+        overrides=MappingProxyType(dict(sorted(merged.items()))),
+    )
+
+
+_LIVE = "What can be changed at run time is in [governor], its tables, and [engine]."
+
+
+def _not_live(key: str, known: tuple[str, ...]) -> str:
+    near = difflib.get_close_matches(key, known, n=1)
+    meant = f" Did you mean {near[0]}?" if near else ""
+    return f"{safe_line(key, limit=80)!r} is no key that can be changed at run time.{meant}"
+
+
+def _toml(source: bytes, origin: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(source.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"{origin} is not valid TOML: {error}.", hint="Correct the line it names."
         ) from None
+
+
+def _parsed(raw: dict[str, Any], text: str, origin: str) -> Config:
     try:
         config = msgspec.convert(raw, Config, dec_hook=_decode)
     except msgspec.ValidationError as error:
-        raise _located(str(error), source.decode(), origin) from None
-    _check(config, source.decode(), origin)
-    return Loaded(config=config, source=source, hash=hashlib.sha256(source).hexdigest())
+        raise _located(str(error), text, origin) from None
+    _check(config, text, origin)
+    return config
 
 
 def schema() -> dict[str, Any]:
@@ -673,6 +828,7 @@ def _check(config: Config, text: str, origin: str) -> None:
     if config.target.tag and "{version}" not in config.target.tag:
         raise _error('Expected "{version}" in the name of the tag', "target.tag", text, origin)
     _check_counts(config, text, origin)
+    _check_limits(config.governor.limits, text, origin)
     _check_commands(config, text, origin)
     _check_paths(config, text, origin)
     _check_network(config, text, origin)
@@ -704,6 +860,22 @@ def _check_ledger(ledger: Ledger, text: str, origin: str) -> None:
     if ledger.require_signatures and not (ledger.operators or ledger.allowed_signers):
         what = "Nobody could approve: it needs operators or allowed_signers"
         raise _error(what, "ledger.require_signatures", text, origin)
+
+
+def _check_limits(limits: Limits, text: str, origin: str) -> None:
+    key = "governor.limits.freeze"
+    try:
+        for window in limits.freeze:
+            parse_window(window)
+    except ValueError as error:
+        raise _error(str(error), key, text, origin) from None
+    if never_ends(limits.freeze):
+        what = "These windows leave no minute of the week free: the engine could never accept"
+        raise _error(what, key, text, origin, hint="Leave some time in which it may promote.")
+    try:
+        zone(limits.timezone)
+    except ValueError as error:
+        raise _error(str(error), "governor.limits.timezone", text, origin) from None
 
 
 _SERVICE = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9.-]{0,252}):(?P<port>[0-9]{1,5})")

@@ -21,9 +21,11 @@ import msgspec
 
 from ouroboros.model.entry import Head
 from ouroboros.model.evaluation import Evaluation
+from ouroboros.model.events import Setting
+from ouroboros.model.oversight import GovernorStatus, Recomputed
 from ouroboros.model.proposal import FileChange
 from ouroboros.model.snapshot import EngineStatus, Explanation, RollbackPreview, Snapshot
-from ouroboros.model.state import Candidate, Cycle, Version
+from ouroboros.model.state import Anchor, Candidate, Cycle, Version
 
 PROTOCOL = "1"
 
@@ -346,11 +348,25 @@ class CandidateSubmit(Request[SubmitResult], frozen=True, kw_only=True):
     idempotency_key: str = ""
 
 
-class CandidateApprove(Request[Ok], frozen=True, kw_only=True):
-    """Say yes to exactly `commit`, as seen in `candidate.get`."""
+class ApproveResult(Ok, frozen=True, kw_only=True):
+    """Who said yes so far, and of how many different people a yes is `needed`.
+
+    With fewer than that the candidate stays held. Both are missing in answers of older engines,
+    where one was enough.
+    """
+
+    given: tuple[str, ...] = ()
+    needed: int = 0
+
+
+class CandidateApprove(Request[ApproveResult], frozen=True, kw_only=True):
+    """Say yes to exactly `commit`, as seen in `candidate.get`.
+
+    Where policy wants several people, the candidate stays held until enough of them said yes.
+    """
 
     method = "candidate.approve"
-    result = Ok
+    result = ApproveResult
     role = "approver"
     mutates = True
     id: str
@@ -462,24 +478,86 @@ class VersionDiff(Request[DiffResult], frozen=True, kw_only=True):
     raw: bool = False
 
 
+class GovernorStatusGet(Request[GovernorStatus], frozen=True, kw_only=True):
+    """Return limits in force, budgets used, the anchor, and the total gain as measured."""
+
+    method = "governor.status"
+    result = GovernorStatus
+
+
 class GovernorExplain(Request[Explanation], frozen=True, kw_only=True):
-    """Return a verdict in words."""
+    """Return a verdict in words: why, with its numbers, and what would have changed it."""
 
     method = "governor.explain"
     result = Explanation
     id: str
 
 
+class LimitsResult(Ok, frozen=True, kw_only=True):
+    """`policy` is the hash of the policy in force now, `overrides` all that was changed so far."""
+
+    policy: str
+    overrides: dict[str, Setting]
+
+
+class GovernorSetLimits(Request[LimitsResult], frozen=True, kw_only=True):
+    """Change thresholds at run time, for candidates that are proposed from here on.
+
+    `changes` maps dotted keys of `[governor]`, its tables and `[engine]` to values as in the file;
+    null returns to what the file says. `reason` is required. `expect_config`: the policy you saw.
+    """
+
+    method = "governor.set_limits"
+    result = LimitsResult
+    role = "admin"
+    mutates = True
+    changes: dict[str, Setting]
+    reason: str
+    expect_config: str = ""
+
+
+class GovernorMoveAnchor(Request[Anchor], frozen=True, kw_only=True):
+    """Put the anchor at a version: a number, a candidate's id, or `head` for the newest.
+
+    `reason` is required. `expect_anchor`: the commit at which you saw it.
+    """
+
+    method = "governor.move_anchor"
+    result = Anchor
+    role = "admin"
+    mutates = True
+    ref: str
+    reason: str
+    expect_anchor: str = ""
+
+
+class RecomputeResult(Result, frozen=True, kw_only=True):
+    """Verdicts computed again from the ledger; `same` only where every one is."""
+
+    same: bool
+    verdicts: tuple[Recomputed, ...]
+
+
+class GovernorRecompute(Request[RecomputeResult], frozen=True, kw_only=True):
+    """Compute the verdicts of one candidate (empty: of all) again from the ledger's entries."""
+
+    method = "governor.recompute"
+    result = RecomputeResult
+    id: str = ""
+
+
 class ConfigResult(Result, frozen=True, kw_only=True):
     """The configuration in force: its hash, the file's text, and the effective values.
 
     `values` holds every option with the value in force. Durations and sizes are written as in the
-    file (`"90s"`, `"512MiB"`), so that a value can be pasted back.
+    file (`"90s"`, `"512MiB"`), so that a value can be pasted back. `overrides` are the values that
+    were changed at run time.
     """
 
     hash: str
     text: str
     values: dict[str, Any]
+    overrides: dict[str, Setting] = {}
 
 
 class ConfigGet(Request[ConfigResult], frozen=True, kw_only=True):
@@ -683,7 +761,11 @@ REQUESTS: tuple[type[Request[Any]], ...] = (
     VersionForwardPreview,
     VersionForward,
     VersionDiff,
+    GovernorStatusGet,
     GovernorExplain,
+    GovernorSetLimits,
+    GovernorMoveAnchor,
+    GovernorRecompute,
     ConfigGet,
     LedgerHead,
     LedgerList,

@@ -17,7 +17,7 @@ from rpc import wire
 from tui import words
 from tui.keys import by_action
 from tui.overview import diffstat
-from tui.view import Contact, View, activity, find, outranks
+from tui.view import Contact, View, activity, approvals, find, outranks
 from tui.words import Glyphs, Line, line
 
 
@@ -198,7 +198,10 @@ def ask_candidate(view: View, c: Candidate, action: str, glyphs: Glyphs) -> Ask:
     """Approve, reject or cancel the candidate as it is on the screen now."""
     name = safe_line(c.id, limit=12)
     titles = {
-        "approve": (f"Approve {name}?", Choice(label="Approve", value=action, done="Approved.")),
+        "approve": (
+            f"Approve {name}?",
+            Choice(label="Approve", value=action, done=_approved(view, c)),
+        ),
         "reject": (f"Reject {name}?", Choice(label="Reject", value=action, done="Rejected.")),
         "cancel": (f"Cancel {name}?", Choice(label="Stop it", value=action, done="Cancelled.")),
     }
@@ -246,10 +249,25 @@ def _numbers(c: Candidate, glyphs: Glyphs) -> tuple[Line, ...]:
 def _outcome(view: View, c: Candidate, action: str) -> tuple[Line, ...]:
     if action != "approve":
         return ()
+    more = _more_people(view, c)
+    if more:
+        people = "one more person" if more == 1 else f"{more} more people"
+        return (line((f"{approvals(view, c)}so far; after yours, {people} must say yes.", "wait")),)
     lines = [line(f"It becomes the head of {safe_line(view.state.branch, limit=40)}.")]
     if c.verdict is not None and not c.verdict.wants_promotion:
         lines.append(line(("The evidence alone does not carry it: this is your call.", "wait")))
     return tuple(lines)
+
+
+def _more_people(view: View, c: Candidate) -> int:
+    """Return how many people must still say yes after this one."""
+    needed = view.status.approvals_needed.get(c.id, 1) if view.status is not None else 1
+    return max(0, needed - len(c.approvals) - 1)
+
+
+def _approved(view: View, c: Candidate) -> str:
+    more = _more_people(view, c)
+    return f"Your yes is written; {more} more needed." if more else "Approved."
 
 
 def ask_rollback(

@@ -12,7 +12,7 @@ from ouroboros.model.state import Candidate
 from ouroboros.model.text import safe_line, safe_text
 from ouroboros.model.verdict import Comparison
 from tui import words
-from tui.view import View, engine_now
+from tui.view import View, approvals, engine_now
 from tui.words import Glyphs, Line, Word, line
 
 _PATH = (
@@ -59,7 +59,7 @@ def overview(
     """Return all lines about one candidate."""
     now = engine_now(view, now_ns)
     return (
-        *_title(candidate, now, glyphs),
+        *_title(view, candidate, now, glyphs),
         *_path(candidate, glyphs, width),
         *_why(candidate, explanation),
         *_running(view, candidate, glyphs, width),
@@ -87,7 +87,7 @@ def nothing(view: View, *, filtered: bool) -> tuple[Line, ...]:
 # --- sections -----------------------------------------------------------------------------------
 
 
-def _title(c: Candidate, now: int, glyphs: Glyphs) -> tuple[Line, ...]:
+def _title(view: View, c: Candidate, now: int, glyphs: Glyphs) -> tuple[Line, ...]:
     commit = f" {glyphs.dot} commit {words.short(c.commit)}" if c.commit else ""
     facts = (
         f"{safe_line(c.proposer, limit=24)} {glyphs.dot} cycle {c.cycle} {glyphs.dot} "
@@ -95,7 +95,11 @@ def _title(c: Candidate, now: int, glyphs: Glyphs) -> tuple[Line, ...]:
     )
     return (
         line((f"{safe_line(c.id, limit=12)}  ", "accent"), (safe_line(c.title), "strong")),
-        line(words.PHASES[c.phase].span(glyphs), (_since(c, now, glyphs), "dim")),
+        line(
+            words.PHASES[c.phase].span(glyphs),
+            (_since(c, now, glyphs), "dim"),
+            (f" {glyphs.dot} {yes}" if (yes := approvals(view, c).rstrip()) else "", "wait"),
+        ),
         line((facts, "dim")),
     )
 

@@ -6,7 +6,7 @@ All foreign text passes `safe_line` here (and once more where it is painted).
 import msgspec
 
 from ouroboros.model.phase import Phase
-from ouroboros.model.snapshot import Activity
+from ouroboros.model.snapshot import Activity, EngineStatus
 from ouroboros.model.state import Candidate, Version
 from ouroboros.model.text import safe_line
 from tui import words
@@ -15,6 +15,7 @@ from tui.view import (
     LedgerLine,
     View,
     activity,
+    approvals,
     engine_now,
     headline,
     ordered,
@@ -83,12 +84,14 @@ def _target(view: View, glyphs: Glyphs) -> Line:
     if not view.attached:
         return line((f"{glyphs.ring} ouroboros", "accent"))
     state = view.state
+    # The status knows a mode that was changed at run time; the ledger's is that of the start.
+    mode = view.status.mode if view.status is not None else state.mode
     return line(
         (f"{glyphs.ring} ", "accent"),
         (_project(state.target), "strong"),
         (f" {safe_line(state.branch, limit=24)}", ""),
         (f" {glyphs.bar} ", "dim"),
-        (safe_line(state.mode, limit=20), _mode_role(state.mode)),
+        (safe_line(mode, limit=20), _mode_role(mode)),
     )
 
 
@@ -162,11 +165,20 @@ def banner(view: View) -> Line:
         return line((f"HALTED: {safe_line(status.halt_reason, limit=200)}", "banner-bad"))
     if view.state.paused and view.state.pause_reason:
         return line((f"PAUSED: {safe_line(view.state.pause_reason, limit=200)}", "banner-wait"))
+    if status is not None and status.frozen_until_ns:
+        return line((_frozen(status), "banner-info"))
     if view.read_only:
         return line(("READ-ONLY: you can look, not act", "banner-info"))
     if view.role == "viewer":
         return line(("READ-ONLY: your role on this engine is viewer", "banner-info"))
     return Line()
+
+
+def _frozen(status: EngineStatus) -> str:
+    """Say for how long nothing is promoted, and what waits."""
+    left = words.age(status.frozen_until_ns - status.now_ns)
+    names = ", ".join(safe_line(name, limit=12) for name in status.waiting[:5])
+    return f"FROZEN for {left}" + (f": {names} accepted and waiting" if names else "")
 
 
 # --- candidates ---------------------------------------------------------------------------------
@@ -213,7 +225,7 @@ def _candidate_row(view: View, c: Candidate, now: int, glyphs: Glyphs, width: in
         line(words.PHASES[c.phase].span(glyphs)),
         change_cell(view, c, glyphs, wide=width >= WIDE),
         line((words.age(now - c.since_ns), "dim")),
-        line((safe_line(c.title), role)),
+        line((approvals(view, c), "wait"), (safe_line(c.title), role)),
     )
     return Row(c.id, cells)
 

@@ -26,7 +26,7 @@ from ouroboros.model.phase import FINAL, Phase
 from ouroboros.model.progress import Progress
 from ouroboros.model.snapshot import Activity, EngineStatus, Snapshot
 from ouroboros.model.state import Candidate, State
-from ouroboros.model.verdict import Comparison
+from ouroboros.model.verdict import Comparison, confirmed
 
 LEDGER_KEPT = 500
 """Ledger lines held in memory; older ones are fetched again when somebody scrolls there."""
@@ -337,17 +337,26 @@ def activity(view: View) -> Activity:
     return Activity.WORKING if working(view) else Activity.IDLE
 
 
+def approvals(view: View, candidate: Candidate) -> str:
+    """Say how many of the people who must say yes did; empty where one suffices."""
+    needed = view.status.approvals_needed.get(candidate.id, 1) if view.status is not None else 1
+    if candidate.phase is not Phase.HELD or needed <= 1:
+        return ""
+    return f"{len(candidate.approvals)} of {needed} approvals "
+
+
 def headline(candidate: Candidate) -> Comparison | None:
-    """The comparison to show for a candidate: the confirmed objective, else the best there is."""
+    """The one number to show for a candidate: a confirmed objective, the largest gain of them.
+
+    A screening estimate is none: that of what was accepted flatters it. Who wants it opens the
+    candidate.
+    """
     if candidate.verdict is None:
         return None
-    known = [c for c in candidate.verdict.comparisons if c.change is not None]
-    return min(known, key=_worth, default=None)
+    known = [c for c in candidate.verdict.comparisons if c.change is not None and confirmed(c)]
+    return min(known, key=_cost, default=None)
 
 
-def _worth(comparison: Comparison) -> tuple[bool, bool, float]:
-    return (
-        comparison.role != "objective",
-        comparison.stage != "confirm",
-        comparison.change or 0.0,
-    )
+def _cost(comparison: Comparison) -> float:
+    change = comparison.change or 0.0
+    return -change if comparison.direction == "higher" else change

@@ -11,7 +11,7 @@ import logging
 from msgspec.structs import replace
 
 from ouroboros.engine.core import Core, baseline_plan, reason_of
-from ouroboros.engine.promotion import find_version
+from ouroboros.engine.versions import find_version
 from ouroboros.errors import (
     CancelledByHumanError,
     ConflictError,

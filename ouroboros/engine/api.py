@@ -5,16 +5,18 @@ Every call that changes something carries an `actor` (`uid:name`, `token:name`, 
 thread. They raise leaves of `OuroborosError`, never anything else on purpose.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Protocol
 
 import msgspec
 
 from ouroboros.config import Loaded
 from ouroboros.model.entry import Head, Stored
+from ouroboros.model.events import Setting
+from ouroboros.model.oversight import GovernorStatus, Recomputed
 from ouroboros.model.phase import Phase
 from ouroboros.model.progress import Progress
-from ouroboros.model.snapshot import EngineStatus, Explanation, RollbackPreview, Snapshot
+from ouroboros.model.snapshot import Approvals, EngineStatus, Explanation, RollbackPreview, Snapshot
 from ouroboros.model.state import Anchor, Candidate, Cycle, State, Version
 
 
@@ -109,8 +111,27 @@ class EngineApi(Protocol):
         """Take a proposal; returns the candidate's id. The same idempotency key, the same id."""
         ...
 
-    async def approve(self, name: str, *, actor: str, commit: str, reason: str) -> None:
-        """Say yes to exactly `commit`. `ConflictError` if it is another one by now."""
+    async def approve(self, name: str, *, actor: str, commit: str, reason: str) -> Approvals:
+        """Say yes to exactly `commit`; below the quorum the candidate stays held.
+
+        `ConflictError` if it is another one by now or the actor said yes before, `ForbiddenError`
+        if he proposed it and it needs the review of others.
+        """
+        ...
+
+    async def set_limits(
+        self,
+        changes: Mapping[str, Setting],
+        *,
+        actor: str,
+        reason: str,
+        expect_config: str = "",
+    ) -> Loaded:
+        """Change thresholds by dotted key, None returning to the file's value.
+
+        They apply to candidates proposed from here on. `ConfigError` names a key or value that is
+        not possible; `expect_config` (may be empty) is the policy's hash as the caller saw it.
+        """
         ...
 
     async def deny(self, name: str, *, actor: str, reason: str) -> None:
@@ -157,8 +178,16 @@ class EngineApi(Protocol):
         """Return the captured output of one check of a candidate's evaluation, or empty."""
         ...
 
-    def explain(self, name: str) -> Explanation:
+    def governor(self) -> GovernorStatus:
+        """Return limits in force, budgets used, anchor and total."""
+        ...
+
+    async def explain(self, name: str) -> Explanation:
         """Return the verdict in words."""
+        ...
+
+    async def recompute(self, name: str) -> tuple[Recomputed, ...]:
+        """Compute the verdicts of a candidate (empty: of all) again from the ledger."""
         ...
 
     async def cycles(self, *, limit: int) -> tuple[Cycle, ...]:

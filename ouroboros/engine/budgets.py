@@ -3,7 +3,9 @@
 Everything is decided in `governor.context`; here is only fetched what those decisions need.
 """
 
-from ouroboros.config import Loaded
+from collections.abc import Callable
+
+from ouroboros.config import Config
 from ouroboros.engine.calibration import Calibrator
 from ouroboros.engine.core import Core
 from ouroboros.engine.ideas import Ideas
@@ -11,15 +13,18 @@ from ouroboros.engine.policies import Policies
 from ouroboros.governor.context import (
     context_of,
     continued,
+    evidence_of,
     family,
     moment_of,
     prior_of,
     unmeasured,
 )
-from ouroboros.model.evaluation import Series
+from ouroboros.governor.evidence import Evidence
+from ouroboros.governor.in_force import in_force
+from ouroboros.model.evaluation import Evaluation, Series
 from ouroboros.model.phase import Phase
 from ouroboros.model.state import Candidate, State
-from ouroboros.model.verdict import Context, Moment
+from ouroboros.model.verdict import Context
 
 
 class Budgets:
@@ -31,18 +36,20 @@ class Budgets:
         self.policies = Policies(core)
         self.calibrator = Calibrator(core)
 
-    async def context(self, c: Candidate) -> Context:
-        """Return the context of the evaluation that starts now."""
-        core = self._core
-        policy = await self.policies.of(c)
-        continues = "" if c.context else continued(await self._kin(c, policy))
-        return context_of(
-            core.state,
-            c,
-            policy.config,
-            machine=core.deps.executor.machine,
-            continues=continues,
-        )
+    async def context(self, c: Candidate) -> Callable[[State], Context]:
+        """Return what gives the context of the evaluation that starts in a state."""
+        machine = self._core.deps.executor.machine
+        config = (await self.policies.of(c)).config
+        kin = () if c.context else await self._kin(c, config)
+
+        def context(state: State) -> Context:
+            fresh = tuple(state.candidates[other.id] for other in kin)
+            continues = continued(fresh) if fresh else ""
+            return context_of(
+                state, state.candidates[c.id], config, machine=machine, continues=continues
+            )
+
+        return context
 
     async def wait_for_kin(self, c: Candidate) -> None:
         """Return once no earlier candidate of the same idea is about to be measured.
@@ -51,7 +58,7 @@ class Budgets:
         """
         if c.context is not None:
             return
-        kin = await self._kin(c, await self.policies.of(c))
+        kin = await self._kin(c, (await self.policies.of(c)).config)
         awaited = unmeasured(kin)
 
         def measured(state: State) -> bool:
@@ -62,8 +69,8 @@ class Budgets:
 
         await self._core.recorder.wait_for(measured)
 
-    async def _kin(self, c: Candidate, policy: Loaded) -> tuple[Candidate, ...]:
-        alike = await self._ideas.alike(c, policy.config.governor.budget.similarity)
+    async def _kin(self, c: Candidate, config: Config) -> tuple[Candidate, ...]:
+        alike = await self._ideas.alike(c, config.governor.budget.similarity)
         return family(self._core.state, c, alike)
 
     async def prior(self, c: Candidate) -> tuple[Series, ...]:
@@ -75,6 +82,18 @@ class Budgets:
         then, now = await self.policies.of(earlier), await self.policies.of(c)
         return prior_of(earlier, then.config, now.config, anchor=context.anchor)
 
-    def moment(self, c: Candidate) -> Moment:
-        """Return what the governor is to know when it answers now."""
-        return moment_of(self._core.state, c, self._core.now())
+    async def evidence(self, c: Candidate, evaluation: Evaluation) -> Callable[[State], Evidence]:
+        """Return what gives the evidence for an answer in a state: from its entries alone."""
+        policy = await self.policies.of(c)
+
+        def evidence(state: State) -> Evidence:
+            fresh = state.candidates[c.id]
+            return evidence_of(
+                fresh,
+                evaluation,
+                config=in_force(policy.config, self.policies.now(state)),
+                policy=policy.hash,
+                moment=moment_of(state, fresh, self._core.now()),
+            )
+
+        return evidence

@@ -14,10 +14,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from ouroboros.engine.core import Core, reason_of
+from ouroboros.engine.limits import LiveLimits
 from ouroboros.engine.pipeline import Pipeline
 from ouroboros.errors import (
     BusyError,
-    ConfigError,
     LedgerError,
     OuroborosError,
     ProposerError,
@@ -41,9 +41,10 @@ PROPOSE_TIMEOUT_S = 300.0
 class Cycles:
     """Starts cycles by interval, by trigger, or at once while ideas are left."""
 
-    def __init__(self, core: Core, pipeline: Pipeline) -> None:
+    def __init__(self, core: Core, pipeline: Pipeline, limits: LiveLimits) -> None:
         self._core = core
         self._pipeline = pipeline
+        self._limits = limits
         self._wake = asyncio.Event()
         self._manual = False
         self._again = False
@@ -127,7 +128,7 @@ class Cycles:
         brought: list[str] = []
         outcome, text = "error", ""
         try:
-            await self._reload_config()
+            await self._limits.reload()
             base = await core.git(core.deps.repository.head, core.branch)
             await core.recorder.record(ev.CycleStarted(cycle=number, trigger=trigger, base=base))
             brought, text = await self._ask(number, base)
@@ -254,16 +255,3 @@ class Cycles:
             fault = f"profile: {reason_of(error)}"
         self._profile = (key, spots)
         return spots, fault
-
-    async def _reload_config(self) -> None:
-        """Take up a changed `ouroboros.toml`; a bad one is told and the old one stays in force."""
-        core = self._core
-        try:
-            loaded = await asyncio.to_thread(core.deps.load_config)
-        except ConfigError as error:
-            await core.alert("config_refused", "warning", reason_of(error))
-            return
-        if loaded.hash != core.config.hash:
-            text = await core.put_evidence(loaded.source)
-            await core.recorder.record(ev.ConfigLoaded(config_hash=loaded.hash, text=text))
-            core.config = loaded

@@ -8,19 +8,23 @@ import asyncio
 import contextlib
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
-from ouroboros.config import Loaded, Mode
+from ouroboros.config import Loaded
 from ouroboros.engine import recovery
 from ouroboros.engine.anchors import Anchors
+from ouroboros.engine.answers import Answers
 from ouroboros.engine.api import LedgerReport, LossyEvent, Submission
 from ouroboros.engine.blocking import Blocking
 from ouroboros.engine.budgets import Budgets
 from ouroboros.engine.bus import Bus, Listener
+from ouroboros.engine.circuit import break_circuit
 from ouroboros.engine.core import Core, Deps
 from ouroboros.engine.cycles import Cycles
 from ouroboros.engine.forward import Forwarder
+from ouroboros.engine.freeze import frozen_until
+from ouroboros.engine.limits import LiveLimits
 from ouroboros.engine.pipeline import Pipeline
 from ouroboros.engine.promotion import Promoter
 from ouroboros.engine.recorder import Recorder
@@ -43,15 +47,20 @@ from ouroboros.errors import (
     WrongPhaseError,
 )
 from ouroboros.governor.explain import explain
+from ouroboros.governor.oversight import status_of
+from ouroboros.governor.people import approvals_needed
+from ouroboros.governor.recompute import Recomputation
 from ouroboros.ledger.chain import Report
 from ouroboros.ledger.store import Store
 from ouroboros.metrics.process import ProcessSampler
 from ouroboros.model import events as ev
 from ouroboros.model.entry import Head, Stored
+from ouroboros.model.oversight import GovernorStatus, Recomputed
 from ouroboros.model.phase import IN_FLIGHT, Phase
 from ouroboros.model.proposal import Proposal
 from ouroboros.model.snapshot import (
     Activity,
+    Approvals,
     EngineStatus,
     Explanation,
     RollbackPreview,
@@ -92,7 +101,10 @@ class Engine:
         watch = Watch(self._core, budgets, self._promoter)
         self._pipeline = Pipeline(self._core, budgets, self._promoter, watch)
         self._anchors = Anchors(self._core)
-        self._cycles = Cycles(self._core, self._pipeline)
+        self._limits = LiveLimits(self._core, budgets.policies)
+        self._answers = Answers(self._core, budgets.policies)
+        self._budgets = budgets
+        self._cycles = Cycles(self._core, self._pipeline, self._limits)
         self._sampler = ProcessSampler()
         self._sample = self._sampler.sample()
         self._tasks: list[asyncio.Task[None]] = []
@@ -118,7 +130,7 @@ class Engine:
         await recovery.adopt_or_check(core, branch)
         await core.git(core.deps.repository.clear_left_over_locks)
         recovered = await recovery.requeue_interrupted(core)
-        await self._record_config()
+        await self._limits.adopt()
         started = ev.EngineStarted(
             engine_version=core.deps.engine_version,
             pid=core.deps.pid,
@@ -138,18 +150,13 @@ class Engine:
             spawn(self._anchors.run(), "anchor"),
         ]
 
-    async def _record_config(self) -> None:
-        core = self._core
-        text = await core.put_evidence(core.config.source)
-        if core.state.config_hash != core.config.hash:
-            await core.recorder.record(ev.ConfigLoaded(config_hash=core.config.hash, text=text))
-
     async def _resume_work(self) -> None:
         """Finish a move back or forward first; then drive everything that is on its way."""
         core = self._core
         async with core.promoting:
             await self._promoter.finish_rollback()
             await self._forwarder.finish()
+        await break_circuit(core)  # the engine may have ended between the last fault and the pause
         for candidate in list(core.state.candidates.values()):
             if candidate.phase in IN_FLIGHT or candidate.phase is Phase.PROMOTED:
                 self._pipeline.start(candidate.id)
@@ -285,6 +292,11 @@ class Engine:
             clients=self.clients(),
             rss_bytes=self._sample.rss_bytes,
             cpu_percent=self._sample.cpu_percent,
+            frozen_until_ns=frozen_until(core),
+            waiting=tuple(sorted(self._pipeline.freeze.waiting)),
+            approvals_needed={
+                c.id: self._answers.needed(c) for c in every if c.phase is Phase.HELD
+            },
         )
 
     def _epoch(self) -> str:
@@ -329,9 +341,29 @@ class Engine:
         """Return a version by number, `last`, or candidate id."""
         return find_version(self._core.state, ref)
 
-    def explain(self, name: str) -> Explanation:
+    def governor(self) -> GovernorStatus:
+        """Return limits in force, budgets used, anchor and total."""
+        core = self._core
+        waiting = self._pipeline.freeze.waiting
+        return status_of(core.state, core.config, core.now(), waiting=waiting)
+
+    async def explain(self, name: str) -> Explanation:
         """Return the verdict in words."""
-        return explain(self.candidate(name))
+        c = self.candidate(name)
+        config = (await self._budgets.policies.judging(c)).config
+        needed = approvals_needed(config, c.files)
+        return explain(c, config=config, status=self.governor(), needed=needed)
+
+    async def recompute(self, name: str) -> tuple[Recomputed, ...]:
+        """Compute verdicts again, on a connection of its own, so that appends go on."""
+        deps = self._core.deps
+
+        def work() -> tuple[Recomputed, ...]:
+            with Store.open(deps.ledger, read_only=True) as store:
+                again = Recomputation(deps.evidence.get, candidate=name)
+                return tuple(filter(None, map(again.take, store.entries())))
+
+        return await asyncio.to_thread(work)
 
     async def diff(self, name: str) -> str:
         """Return a candidate's diff as it was proposed, or as rebased."""
@@ -505,26 +537,26 @@ class Engine:
                     hint=f"See 'ouroboros show {c.id}'.",
                 )
 
-    async def approve(self, name: str, *, actor: str, commit: str, reason: str) -> None:
-        """Say yes to exactly `commit`."""
-        core, c = self._core, self.candidate(name)
-        if c.phase is not Phase.HELD:
-            raise WrongPhaseError(f"{name} is {c.phase.value}; only a held candidate is approved.")
-        if commit != c.commit:
-            raise ConflictError(
-                f"{name} stands at {c.commit[:12]}, not at {commit[:12]} as you saw it.",
-                hint="Look at it again, then approve what you see.",
-            )
-        if core.config.config.governor.mode is Mode.OBSERVE:
-            raise WrongPhaseError(
-                "The mode is observe: nothing is ever applied.",
-                hint='Set [governor] mode = "supervised" to approve candidates.',
-            )
-        if core.halted:
-            raise WrongPhaseError(f"The engine is halted: {core.halted}")
-        event = ev.Approved(candidate=name, commit=commit, reason=reason)
-        await core.recorder.record(event, actor=actor)
-        self._pipeline.start(name)
+    async def approve(self, name: str, *, actor: str, commit: str, reason: str) -> Approvals:
+        """Say yes to exactly `commit`; where more people are needed it stays held."""
+        self.candidate(name)
+        approvals = await self._answers.approve(name, actor=actor, commit=commit, reason=reason)
+        if approvals.enough:
+            self._pipeline.start(name)
+        return approvals
+
+    async def set_limits(
+        self,
+        changes: Mapping[str, ev.Setting],
+        *,
+        actor: str,
+        reason: str,
+        expect_config: str = "",
+    ) -> Loaded:
+        """Change thresholds for candidates that are proposed from here on."""
+        return await self._limits.change(
+            changes, actor=actor, reason=reason, expect_config=expect_config
+        )
 
     async def deny(self, name: str, *, actor: str, reason: str) -> None:
         """Say no to a held candidate."""

@@ -11,7 +11,9 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 
 from ouroboros.engine.budgets import Budgets
+from ouroboros.engine.circuit import break_circuit
 from ouroboros.engine.core import Core, hold_expiry, plan_for, reason_of
+from ouroboros.engine.freeze import Freeze, frozen_until
 from ouroboros.engine.messages import candidate_message
 from ouroboros.engine.promotion import Promoter
 from ouroboros.engine.screening import marks_of
@@ -26,13 +28,13 @@ from ouroboros.errors import (
     PatchError,
 )
 from ouroboros.evaluation.screen import screen_text
-from ouroboros.governor.decide import Evidence, decide, screen_verdict
+from ouroboros.governor.decide import decide, screen_verdict
 from ouroboros.governor.in_force import blocked
 from ouroboros.model import events as ev
 from ouroboros.model.evaluation import EvaluationStatus
 from ouroboros.model.phase import IN_FLIGHT, MOVING, Phase
 from ouroboros.model.proposal import Mark
-from ouroboros.model.state import Candidate, State, errors_in_a_row
+from ouroboros.model.state import Candidate, State
 from ouroboros.model.verdict import Decision, Reason, Verdict
 from ouroboros.vcs.values import Built
 
@@ -52,6 +54,7 @@ class Pipeline:
         self._budgets = budgets
         self._promoter = promoter
         self._watch = watch
+        self.freeze = Freeze(core)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._interrupted: set[str] = set()
         self._starting = asyncio.Lock()
@@ -74,10 +77,17 @@ class Pipeline:
             self._tasks[name] = spawn(self._drive(name), f"drive {name}")
 
     async def settled(self, names: list[str]) -> None:
-        """Return when none of the candidates is between proposal and verdict any more."""
+        """Return when none of the candidates is between proposal and verdict any more.
+
+        One that waits for the end of a freeze has its verdict.
+        """
         busy = IN_FLIGHT | {Phase.PROMOTING}
+
+        def settled(state: State, name: str) -> bool:
+            return state.candidates[name].phase not in busy or name in self.freeze.waiting
+
         await self._core.recorder.wait_for(
-            lambda s: self._core.draining or all(s.candidates[n].phase not in busy for n in names)
+            lambda s: self._core.draining or all(settled(s, n) for n in names)
         )
 
     async def interrupt(self) -> None:
@@ -112,7 +122,8 @@ class Pipeline:
                 return
             try:
                 await self._take(step, candidate)
-                await self._break_circuit(name)
+                if core.state.candidates[name].phase in {Phase.ERRORED, Phase.ROLLED_BACK}:
+                    await break_circuit(core, name)
             except LedgerError as error:
                 if error is not core.recorder.broken:  # but evidence that cannot be read or written
                     core.on_broken_ledger(error)
@@ -136,19 +147,6 @@ class Pipeline:
         except Exception as error:  # noqa: BLE001 - the edge: a bug becomes an explicit outcome
             _log.exception("step of %s in %s failed", name, candidate.phase)
             await self._errored(candidate, f"{type(error).__name__}: {error}", room="engine")
-
-    async def _break_circuit(self, name: str) -> None:
-        """Pause after too many errors in a row: the next candidate would fare no better."""
-        core = self._core
-        limit = core.config.config.engine.max_errors_in_a_row
-        failed = core.state.candidates[name]
-        if failed.phase is not Phase.ERRORED or core.state.paused:
-            return
-        if errors_in_a_row(core.state) >= limit:
-            last = failed.reasons[0].text if failed.reasons else "unknown"
-            text = f"{limit} candidates in a row ended in error; the last: {last}"
-            await core.recorder.record(ev.Paused(reason=text))
-            await core.alert("circuit_breaker", "critical", text, name)
 
     async def _errored(self, candidate: Candidate, reason: str, *, room: str) -> None:
         """Write the fault; past promotion there is no such phase, so a human is called."""
@@ -227,13 +225,15 @@ class Pipeline:
             policy = await self._budgets.policies.of(c)
             await self._budgets.calibrator.ensure(c, policy.config)
             await core.recorder.wait_for(lambda s: self._may_start(s, c.id))
-            event = ev.EvaluationStarted(
-                candidate=c.id,
-                attempt=c.attempt + 1,
-                executor=core.deps.executor.name,
-                context=await self._budgets.context(c),
+            context = await self._budgets.context(c)
+            await core.recorder.record_as(
+                lambda state: ev.EvaluationStarted(
+                    candidate=c.id,
+                    attempt=c.attempt + 1,
+                    executor=core.deps.executor.name,
+                    context=context(state),
+                )
             )
-            await core.recorder.record(event)
 
     def _may_start(self, state: State, name: str) -> bool:
         if state.candidates[name].phase is not Phase.APPLIED:
@@ -265,24 +265,14 @@ class Pipeline:
             event = ev.Errored(candidate=c.id, room="evaluation", reason=cause, log=log)
             await core.recorder.record(event)
             return
-        policy = await self._budgets.policies.judging(c)
-        evidence = Evidence(
-            evaluation=evaluation,
-            files=c.files,
-            marks=c.marks,
-            config=policy.config,
-            config_hash=policy.hash,
-            proposer=c.proposer,
-            context=c.context,
-            moment=self._budgets.moment(c),
-        )
+        evidence = await self._budgets.evidence(c, evaluation)
         try:
-            verdict = decide(evidence)
+            await core.recorder.record_as(
+                lambda state: self._verdict_event(c, decide(evidence(state)))
+            )
         except MeasurementError as error:
             event = ev.Errored(candidate=c.id, room="governor", reason=str(error))
             await core.recorder.record(event)
-            return
-        await core.recorder.record(self._verdict_event(c, verdict))
 
     def _verdict_event(self, c: Candidate, verdict: Verdict) -> ev.Accepted | ev.Held | ev.Rejected:
         match verdict.decision:
@@ -294,13 +284,15 @@ class Pipeline:
                 return ev.Rejected(candidate=c.id, reasons=verdict.reasons, verdict=verdict)
 
     async def _promote(self, c: Candidate) -> None:
-        await self._core.wait_open()
-        async with self._core.promoting:
-            fresh = self._core.state.candidates[c.id]
-            if fresh.phase is not Phase.ACCEPTED or not self._core.open:
-                return
-            mode = self._core.config.config.governor.mode
+        core = self._core
+        await self.freeze.over(c.id)
+        await core.wait_open()
+        async with core.promoting:
+            fresh = core.state.candidates[c.id]
+            if fresh.phase is not Phase.ACCEPTED or not core.open or frozen_until(core):
+                return  # `_drive` looks again
+            mode = core.config.config.governor.mode
             if why := blocked(mode, approved=bool(fresh.approved_by)):
                 await self._promoter.block(fresh.id, why)
-            else:
+            elif not await break_circuit(core):
                 await self._promoter.promote(fresh)

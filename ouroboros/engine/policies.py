@@ -4,12 +4,12 @@ The ledger names the evidence of each policy where it came into force; nothing i
 state, so that snapshots stay small, and what was read once is kept in memory.
 """
 
-from ouroboros.config import Config, Loaded, parse
+from ouroboros.config import Config, Loaded, parse_policy
 from ouroboros.engine.core import Core
 from ouroboros.errors import ConfigError, NotFoundError
 from ouroboros.governor.in_force import in_force
 from ouroboros.model import events as ev
-from ouroboros.model.state import Candidate
+from ouroboros.model.state import Candidate, State
 
 _PAGE = 200
 _KINDS = ("config_loaded", "limits_changed")
@@ -43,6 +43,23 @@ class Policies:
         config = in_force(then.config, self._core.config.config)
         return Loaded(config=config, source=then.source, hash=then.hash)
 
+    def remember(self, loaded: Loaded) -> None:
+        """Keep a policy that is about to be replaced, or to come into force."""
+        self._known[loaded.hash] = loaded.config
+
+    def now(self, state: State) -> Config:
+        """Return the policy in force at a state of the ledger, which is now or just before."""
+        core = self._core
+        known = (
+            None if state.config_hash == core.config.hash else self._known.get(state.config_hash)
+        )
+        return known or core.config.config
+
+    def known(self, c: Candidate) -> Config:
+        """Return what `judging` does, without asking the disk: by what `of` has read before."""
+        now = self._core.config.config
+        return in_force(self._known.get(c.policy) or now, now)
+
     async def _read(self, c: Candidate) -> Config | None:
         core = self._core
         why = "the ledger does not name its text"
@@ -51,7 +68,7 @@ class Policies:
             if not text:
                 continue
             try:
-                return parse(await core.get_evidence(text), origin="policy").config
+                return parse_policy(await core.get_evidence(text)).config
             except (ConfigError, NotFoundError) as error:
                 why = str(error)
         message = (

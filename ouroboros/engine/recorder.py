@@ -74,19 +74,38 @@ class Recorder:
             IllegalMoveError: the table of moves does not list it; nothing was written.
             LedgerError: it could not be written; nothing was changed.
         """
-        work = self._record(event, actor=actor, idem=idem, signature=signature)
-        task = spawn(work, name=f"record {event.kind}", awaited=True)
+        return await self.record_as(lambda _: event, actor=actor, idem=idem, signature=signature)
+
+    async def record_as(
+        self,
+        make: Callable[[State], AnyEvent],
+        *,
+        actor: str = ENGINE,
+        idem: str = "",
+        signature: Signature | msgspec.UnsetType = msgspec.UNSET,
+    ) -> Stored:
+        """Write the event that follows from the state, with no other entry in between.
+
+        Who says later what an entry was computed from finds it in the entries before it.
+
+        Raises:
+            IllegalMoveError, LedgerError: as `record` does.
+            Exception: whatever `make` raises; nothing was written.
+        """
+        work = self._record(make, actor=actor, idem=idem, signature=signature)
+        task = spawn(work, name="record", awaited=True)
         return await asyncio.shield(task)
 
     async def _record(
         self,
-        event: AnyEvent,
+        make: Callable[[State], AnyEvent],
         *,
         actor: str,
         idem: str,
         signature: Signature | msgspec.UnsetType,
     ) -> Stored:
         async with self._lock:
+            event = make(self.state)
             check_move(self.state, event)
             try:
                 stored = await self._thread(

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from ouroboros.config import Config
 from ouroboros.governor.budget import level
 from ouroboros.governor.calibration import table_of
+from ouroboros.governor.evidence import Evidence
 from ouroboros.governor.noise import not_measured, too_noisy
 from ouroboros.governor.specs import measured
 from ouroboros.model.evaluation import Evaluation, Series, Stage
@@ -92,19 +93,50 @@ def anchor_of(state: State, c: Candidate, config: Config) -> str:
 
 
 def moment_of(state: State, c: Candidate, now_ns: int) -> Moment:
-    """Return what the governor is to know when it answers.
+    """Return what the governor is to know when it answers."""
+    ours = unasked(state, now_ns)
+    return Moment(
+        now_ns=now_ns,
+        promotions=len(ours),
+        promotions_of_proposer=sum(o.proposer == c.proposer for o in ours),
+    )
 
-    Counted are promotions of the last 24 hours that no human approved, also those rolled back
-    since, and the accepted ones that are about to be promoted: they take their place already.
+
+def unasked(state: State, now_ns: int) -> tuple[Candidate, ...]:
+    """Return the promotions of the last 24 hours that no human approved.
+
+    Also those rolled back since, and the accepted ones that are about to be promoted: they take
+    their place already.
     """
     since = now_ns - DAY_NS
     ours = [v.candidate for v in state.versions if v.candidate and v.ts > since]
-    ours += [o.id for o in state.candidates.values() if o.phase in _ABOUT_TO]
-    unasked = [state.candidates[name] for name in ours if not state.candidates[name].approved_by]
-    return Moment(
-        now_ns=now_ns,
-        promotions=len(unasked),
-        promotions_of_proposer=sum(o.proposer == c.proposer for o in unasked),
+    ours += [
+        o.id for o in state.candidates.values() if o.phase in {Phase.ACCEPTED, Phase.PROMOTING}
+    ]
+    return tuple(state.candidates[name] for name in ours if not state.candidates[name].approved_by)
+
+
+def evidence_of(
+    c: Candidate, evaluation: Evaluation, *, config: Config, policy: str, moment: Moment | None
+) -> Evidence:
+    """Return what the governor looks at; all of it stands in the ledger.
+
+    Args:
+        c: as it stands when it is answered.
+        evaluation: its newest.
+        config: see `governor.in_force`.
+        policy: hash of the policy under which it was proposed.
+        moment: when, and amid what.
+    """
+    return Evidence(
+        evaluation=evaluation,
+        files=c.files,
+        marks=c.marks,
+        config=config,
+        config_hash=policy,
+        proposer=c.proposer,
+        context=c.context,
+        moment=moment,
     )
 
 

@@ -4,11 +4,14 @@ The lines are plain text without markup. Whatever came from a candidate, a model
 goes through `safe_line` here, so that callers may print them as they are.
 """
 
+from collections.abc import Mapping
+
 from ouroboros.model import events as ev
 from ouroboros.model.evaluation import CheckStatus, Evaluation
-from ouroboros.model.metric import Direction, Scale, amount
+from ouroboros.model.metric import amount
+from ouroboros.model.state import confirmed_change
 from ouroboros.model.text import safe_line
-from ouroboros.model.verdict import Comparison, Outcome, Reason, Verdict
+from ouroboros.model.verdict import Reason, Verdict
 
 
 def describe(event: ev.AnyEvent, *, named: bool = True) -> str:
@@ -96,6 +99,8 @@ def _rollback(event: ev.Event) -> str:
             return _because(f"{done} at {_short(event.commit)}", event.reason)
         case ev.RollForwardFailed():
             return _because(f"{_names(event.candidates)} not brought back", event.reason)
+        case ev.LimitsChanged():
+            return _because(f"limits changed: {_changes(event.changes)}", event.reason)
         case _:
             return _measured(event)
 
@@ -141,6 +146,9 @@ def _answered(event: ev.CandidateEvent) -> str:
             return f"rejected: {_reasons(event.reasons)}"
         case ev.Approved():
             return _because(f"approved at {_short(event.commit)}", event.reason)
+        case ev.Endorsed():
+            said = f"approved at {_short(event.commit)}, more people are needed"
+            return _because(said, event.reason)
         case ev.Denied():
             return _because("denied", event.reason)
         case ev.Expired():
@@ -184,22 +192,9 @@ def _evaluation(evaluation: Evaluation) -> str:
 
 
 def _verdict(verdict: Verdict) -> str:
-    best = min(
-        (c for c in verdict.comparisons if c.outcome is Outcome.IMPROVED and c.change is not None),
-        key=_worth,
-        default=None,
-    )
-    gain = ""
-    if best is not None and best.change is not None:
-        shown = safe_line(amount(best.scale, best.unit, best.change), limit=40)
-        gain = f"{_name(best.benchmark)} {_name(best.metric)} {shown}; "
+    change = confirmed_change(verdict)
+    gain = "" if change is None or change >= 0 else f"{change:+.1%} confirmed; "
     return f"{gain}{_reasons(verdict.reasons)}"
-
-
-def _worth(c: Comparison) -> tuple[bool, float]:
-    """Order gains: fractions first, the largest first; differences have no common measure."""
-    change = c.change or 0.0
-    return c.scale != Scale.RATIO, -change if c.direction == Direction.HIGHER else change
 
 
 def _reasons(reasons: tuple[Reason, ...]) -> str:
@@ -207,6 +202,19 @@ def _reasons(reasons: tuple[Reason, ...]) -> str:
         return "no reason given"
     more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
     return f"{safe_line(reasons[0].text or reasons[0].code)}{more}"
+
+
+def _changes(changes: Mapping[str, ev.Setting]) -> str:
+    return safe_line(
+        ", ".join(
+            f"{key} as in the file" if value is None else f"{key} = {_setting(value)}"
+            for key, value in changes.items()
+        )
+    )
+
+
+def _setting(value: ev.Setting) -> str:
+    return f"[{', '.join(value)}]" if isinstance(value, list) else str(value)
 
 
 def _because(what: str, reason: str) -> str:

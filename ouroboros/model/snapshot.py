@@ -1,5 +1,6 @@
 """What the engine shows of itself at one sequence number."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 import msgspec
@@ -27,6 +28,9 @@ class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     `target_head` is the branch's commit now (empty if it cannot be read); `next_cycle_ns` is when
     the next cycle is due (UTC ns; 0 when none is planned); `halt_reason` says what a human must do.
+    `frozen_until_ns` is when the freeze ends that holds now (0: none), and `waiting` names accepted
+    candidates that wait for it. `approvals_needed` says of how many people each held one needs the
+    yes.
     """
 
     engine_version: str
@@ -59,6 +63,9 @@ class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):
     clients: int = 0
     rss_bytes: int = 0
     cpu_percent: float = 0.0
+    frozen_until_ns: int = 0
+    waiting: tuple[str, ...] = ()
+    approvals_needed: Mapping[str, int] = {}
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,12 +99,36 @@ class RollbackPreview(msgspec.Struct, frozen=True, kw_only=True):
     conflict: str = ""
 
 
+class Approvals(msgspec.Struct, frozen=True, kw_only=True):
+    """Who said yes so far, and how many different people must."""
+
+    given: tuple[str, ...]
+    needed: int
+
+    @property
+    def enough(self) -> bool:
+        """Whether it goes on."""
+        return len(self.given) >= self.needed
+
+
+class Passage(msgspec.Struct, frozen=True, kw_only=True):
+    """Lines about one thing: `checks`, `measured`, `limits`, `budgets`, `continued evidence`."""
+
+    title: str
+    lines: tuple[str, ...]
+
+
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
-    """A verdict in words: a headline and one line per reason, with its numbers."""
+    """A verdict in words.
+
+    `headline` is the answer; `lines` hold each reason with its numbers, and below it what would
+    have changed it; `passages` what all of it rests on.
+    """
 
     candidate: str
     headline: str
     lines: tuple[str, ...]
+    passages: tuple[Passage, ...] = ()
 
 
 CANDIDATES_SHOWN = 200

@@ -13,12 +13,12 @@ from msgspec.structs import replace
 
 from ouroboros.errors import IllegalMoveError
 from ouroboros.model import events as ev
-from ouroboros.model.entry import GENESIS, Stored
+from ouroboros.model.entry import GENESIS, Entry, Stored
 from ouroboros.model.evaluation import Evaluation
-from ouroboros.model.metric import Direction, Noise, Scale
+from ouroboros.model.metric import Direction, Noise, Scale, Source
 from ouroboros.model.phase import FINAL, START, Phase, step
 from ouroboros.model.proposal import FileChange, Mark
-from ouroboros.model.verdict import Comparison, Context, Reason, Verdict
+from ouroboros.model.verdict import Comparison, Context, Reason, Verdict, confirmed
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +62,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     context: Context | None = None
     approvals: tuple[str, ...] = ()
     discovered: bool = False
+    undone_by: str = ""
+    """Who began the rollback that undid it; `engine` is the watch."""
 
 
 class Version(msgspec.Struct, frozen=True, kw_only=True):
@@ -192,7 +194,7 @@ def advance(state: State, stored: Stored) -> State:
     if isinstance(event, ev.CandidateEvent):
         state = _one(state, event, stored)
     elif isinstance(event, ev.SeveralEvent):
-        state = _many(state, event, entry.ts)
+        state = _many(state, event, entry)
     return _engine(state, event, stored)
 
 
@@ -331,11 +333,13 @@ def _detail(c: Candidate, event: ev.CandidateEvent, stored: Stored) -> Candidate
             return c
 
 
-def _many(state: State, event: ev.SeveralEvent, ts: int) -> State:
+def _many(state: State, event: ev.SeveralEvent, entry: Entry) -> State:
     moved = []
     for name in event.candidates:
         old = _candidate(state, name)
-        moved.append(replace(old, phase=step(old.phase, event.kind), since_ns=ts))
+        by = old.undone_by or (entry.actor if isinstance(event, ev.RollbackStarted) else "")
+        phase = step(old.phase, event.kind)
+        moved.append(replace(old, phase=phase, since_ns=entry.ts, undone_by=by))
     return _put(state, *moved)
 
 
@@ -491,21 +495,21 @@ def _rolled(
 
 
 def confirmed_change(verdict: Verdict | None) -> float | None:
-    """Return the objective's relative change that may be shown as a gain.
+    """Return the objective's relative change that may be shown as a gain; less is better.
 
-    Only the confirmation's estimate counts (the screening estimate suffers the winner's curse);
-    where several objectives were confirmed, the largest gain. What is better when it is higher, and
-    differences in units, are no "so much less" that could be shown without saying of what.
+    Only confirmed estimates count; where several objectives were confirmed, the largest gain. For
+    metrics of which more is better the sign is turned around. What a run says of itself, and
+    differences in units, are no fraction.
     """
     if verdict is None:
         return None
     changes = [
-        c.change
+        -c.change if c.direction == Direction.HIGHER else c.change
         for c in verdict.comparisons
-        if c.stage == "confirm"
-        and c.role == "objective"
-        and c.change is not None
-        and (c.direction, c.scale) == (Direction.LOWER, Scale.RATIO)
+        if c.change is not None
+        and confirmed(c)
+        and c.scale == Scale.RATIO
+        and c.source != Source.REPORTED
     ]
     return min(changes, default=None)
 
@@ -521,3 +525,28 @@ def errors_in_a_row(state: State) -> int:
         key=lambda c: c.since_ns,
     )
     return sum(1 for _ in takewhile(lambda c: c.phase is Phase.ERRORED, reversed(settled)))
+
+
+WATCH = "engine"
+"""The actor of rollbacks that no human asked for."""
+
+
+def rollbacks_in_a_row(state: State) -> int:
+    """Return how many of the newest promotions the watch undid, since the last resume.
+
+    A promotion that was kept ends the row. What is still watched, and what a human undid, says
+    nothing of the watch: it neither counts nor ends the row.
+    """
+    promoted = sorted(
+        (c for c in state.candidates.values() if c.version), key=lambda c: c.version, reverse=True
+    )
+    count = 0
+    for c in promoted:
+        if c.phase is Phase.KEPT or (c.phase is Phase.ROLLED_BACK and not _since_resume(state, c)):
+            break
+        count += c.phase is Phase.ROLLED_BACK and c.undone_by == WATCH
+    return count
+
+
+def _since_resume(state: State, c: Candidate) -> bool:
+    return c.since_ns > state.resumed_ns

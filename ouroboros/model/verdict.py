@@ -53,6 +53,16 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     noise: float | None = None
 
 
+def confirmed(c: Comparison) -> bool:
+    """Whether a comparison's estimate may be called a gain.
+
+    Only an objective's confirmation on fresh pairs (the screening estimate of what was accepted
+    flatters it: the winner's curse), or exact numbers, which have no noise to be lucky with.
+    """
+    exact = c.change is not None and c.lower == c.change == c.upper
+    return c.role == "objective" and (c.stage == "confirm" or (exact and c.stage == "screen"))
+
+
 class Context(msgspec.Struct, frozen=True, kw_only=True):
     """What steers an evaluation besides plan and policy; fixed and written when it starts.
 

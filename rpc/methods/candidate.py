@@ -99,13 +99,15 @@ async def submit(session: Session, request: wire.CandidateSubmit) -> wire.Submit
 
 
 @handles(wire.CandidateApprove)
-async def approve(session: Session, request: wire.CandidateApprove) -> wire.Ok:
+async def approve(session: Session, request: wire.CandidateApprove) -> wire.ApproveResult:
     """Say yes to exactly one commit."""
     filled("commit", request.commit)
-    await session.engine.approve(
+    approvals = await session.engine.approve(
         request.id, actor=session.actor, commit=request.commit, reason=request.reason
     )
-    return wire.Ok(seq=session.engine.state.seq)
+    return wire.ApproveResult(
+        seq=session.engine.state.seq, given=approvals.given, needed=approvals.needed
+    )
 
 
 @handles(wire.CandidateReject)

@@ -1,5 +1,7 @@
 """Checks of parameters that a type cannot express; all of them end as -32602."""
 
+from collections.abc import Sized
+
 from ouroboros.errors import InvalidParamsError
 from ouroboros.model.phase import Phase
 from ouroboros.model.text import safe_line
@@ -27,15 +29,16 @@ def filled(name: str, value: str) -> None:
         raise InvalidParamsError(f"Invalid params: `{name}` is empty.")
 
 
-def at_most(name: str, value: str, limit: int) -> None:
-    """Refuse a text of more than `limit` characters.
+def at_most(name: str, value: Sized, limit: int) -> None:
+    """Refuse a text of more than `limit` characters, or a list of more items.
 
     Raises:
         InvalidParamsError: it is longer.
     """
     if len(value) > limit:
         raise InvalidParamsError(
-            f"Invalid params: `{name}` has {len(value)} characters, at most {limit} are taken."
+            f"Invalid params: `{name}` has {len(value)} "
+            f"{'characters' if isinstance(value, str) else 'items'}, at most {limit} are taken."
         )
 
 

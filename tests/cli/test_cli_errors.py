@@ -100,6 +100,10 @@ NEEDS_ENGINE = [
     ("call", "system.ping"),
     ("watch",),
     ("config", "show", "--running"),
+    ("governor",),
+    ("limits", "set", "quorum=2", "--reason", "r"),
+    ("limits", "reset", "quorum", "--reason", "r"),
+    ("anchor", "set", "1", "--reason", "r"),
 ]
 
 

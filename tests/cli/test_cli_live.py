@@ -8,8 +8,9 @@ import msgspec
 import pytest
 from cli_world import Cli, Served, script
 
+from ouroboros.model.oversight import GovernorStatus
 from ouroboros.model.snapshot import EngineStatus, Explanation, RollbackPreview
-from ouroboros.model.state import Candidate, Version
+from ouroboros.model.state import Anchor, Candidate, Version
 from rpc import wire
 
 pytestmark = pytest.mark.usefixtures("served")
@@ -27,7 +28,7 @@ JSON_SHAPES = [
     (("trigger",), wire.CycleTriggerResult),
     (("pause", "--reason", "lunch"), wire.Ok),
     (("resume",), wire.Ok),
-    (("approve", "c3", "--yes"), wire.Ok),
+    (("approve", "c3", "--yes"), wire.ApproveResult),
     (("reject", "c3", "--reason", "no"), wire.Ok),
     (("cancel", "c3"), wire.Ok),
     (("wait", "c1"), Candidate),
@@ -35,6 +36,10 @@ JSON_SHAPES = [
     (("ledger", "get", "1"), wire.LedgerEntry),
     (("ledger", "verify"), wire.VerifyResult),
     (("config", "show", "--running"), wire.ConfigResult),
+    (("governor",), GovernorStatus),
+    (("limits", "set", "quorum=2", "--reason", "r"), wire.LimitsResult),
+    (("limits", "reset", "quorum", "--reason", "r"), wire.LimitsResult),
+    (("anchor", "set", "1", "--reason", "r"), Anchor),
 ]
 
 

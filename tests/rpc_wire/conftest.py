@@ -9,7 +9,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,11 @@ import msgspec
 import pytest
 
 from ouroboros import __version__
-from ouroboros.config import Loaded, parse
+from ouroboros.config import Loaded, override, parse
 from ouroboros.engine.api import LedgerReport, LossyEvent, Submission, Subscription
 from ouroboros.engine.bus import Bus
 from ouroboros.errors import ConflictError, NotFoundError, WaitTimeoutError
+from ouroboros.governor.oversight import status_of
 from ouroboros.model import events as ev
 from ouroboros.model.entry import Entry, Head, Stored
 from ouroboros.model.evaluation import (
@@ -36,17 +37,20 @@ from ouroboros.model.evaluation import (
     Series,
     Stage,
 )
+from ouroboros.model.oversight import GovernorStatus, Recomputed
 from ouroboros.model.phase import Phase
 from ouroboros.model.proposal import FileChange, FileStatus
 from ouroboros.model.snapshot import (
     Activity,
+    Approvals,
     EngineStatus,
     Explanation,
+    Passage,
     RollbackPreview,
     Snapshot,
     trim,
 )
-from ouroboros.model.state import Candidate, Cycle, State, Version, advance, check_move
+from ouroboros.model.state import Anchor, Candidate, Cycle, State, Version, advance, check_move
 from ouroboros.model.verdict import Comparison, Decision, Outcome, Reason, Verdict
 from rpc.limits import Limits
 from rpc.server import Server
@@ -126,6 +130,7 @@ class MemoryEngine:
         self.raises: Exception | None = None
         self.gate: asyncio.Event | None = None
         self.ended = asyncio.Event()
+        self.quorum = 1
 
     def record(self, event: ev.AnyEvent, *, actor: str = "engine") -> Stored:
         check_move(self.state, event)
@@ -297,11 +302,15 @@ class MemoryEngine:
         self.propose(name, title=submission.title)
         return name
 
-    async def approve(self, name: str, *, actor: str, commit: str, reason: str) -> None:
+    async def approve(self, name: str, *, actor: str, commit: str, reason: str) -> Approvals:
         self._check("approve", actor)
-        if self.candidate(name).commit != commit:
+        c = self.candidate(name)
+        if c.commit != commit:
             raise ConflictError(f"{name} is another commit by now.", hint="Look again.")
-        self.record(ev.Approved(candidate=name, commit=commit, reason=reason), actor=actor)
+        approvals = Approvals(given=(*c.approvals, actor), needed=self.quorum)
+        kind = ev.Approved if approvals.enough else ev.Endorsed
+        self.record(kind(candidate=name, commit=commit, reason=reason), actor=actor)
+        return approvals
 
     async def deny(self, name: str, *, actor: str, reason: str) -> None:
         self._check("deny", actor)
@@ -372,9 +381,43 @@ class MemoryEngine:
         self.candidate(name)
         return f"{check}: 3 passed \x1b[32mok\n"
 
-    def explain(self, name: str) -> Explanation:
+    def governor(self) -> GovernorStatus:
+        return status_of(self.state, self.config, NOW)
+
+    async def explain(self, name: str) -> Explanation:
         self.candidate(name)
-        return Explanation(candidate=name, headline="Held.", lines=("main cpu -20.0 %",))
+        passage = Passage(title="checks", lines=("tests: passed",))
+        return Explanation(
+            candidate=name, headline="Held.", lines=("main cpu -20.0 %",), passages=(passage,)
+        )
+
+    async def set_limits(
+        self,
+        changes: Mapping[str, ev.Setting],
+        *,
+        actor: str,
+        reason: str,
+        expect_config: str = "",
+    ) -> Loaded:
+        self._check("set_limits", actor)
+        self.config = override(self.config, changes)
+        text = hashlib.sha256(self.config.policy).hexdigest()
+        event = ev.LimitsChanged(
+            changes=dict(changes), config_hash=self.config.hash, text=text, reason=reason
+        )
+        self.record(event, actor=actor)
+        return self.config
+
+    async def move_anchor(self, ref: str, *, actor: str, reason: str, expect_anchor: str) -> Anchor:
+        self._check("move_anchor", actor)
+        version = self.version(ref)
+        event = ev.AnchorMoved(commit=version.commit, version=version.number, reason=reason)
+        self.record(event, actor=actor)
+        assert self.state.anchor is not None
+        return self.state.anchor
+
+    async def recompute(self, name: str) -> tuple[Recomputed, ...]:
+        return (Recomputed(candidate=name or "c1", seq=8, rule="seq-e/2", outcome="same"),)
 
     async def cycles(self, *, limit: int) -> tuple[Cycle, ...]:
         return (self.state.cycle,) if self.state.cycle else ()

@@ -15,14 +15,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ouroboros import __version__
-from ouroboros.config import Config, Duration, Size, parse_duration, parse_size
+from ouroboros.config import (
+    Config,
+    Duration,
+    Size,
+    duration_text,
+    parse_duration,
+    parse_size,
+    size_text,
+)
 from ouroboros.errors import Misuse
 from ouroboros.model.text import safe_text
 from rpc import wire
 from rpc.guard import Guard
 from rpc.limits import Limits
 from rpc.methods import Session, endpoints
-from rpc.methods import config as config_methods
 from rpc.methods.registry import endpoints_of, handles
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -58,7 +65,14 @@ CALLS: dict[str, dict[str, Any]] = {
     "version.forward_preview": {"to": "1"},
     "version.forward": {"to": "1", "reason": "it was not that"},
     "version.diff": {"old": "0", "new": "1", "limit": 10},
+    "governor.status": {},
     "governor.explain": {"id": "c3"},
+    "governor.set_limits": {
+        "changes": {"governor.max_lines": 9, "governor.limits.freeze": ["22:00 - 06:00"]},
+        "reason": "careful",
+    },
+    "governor.move_anchor": {"ref": "1", "reason": "release"},
+    "governor.recompute": {"id": "c1"},
     "config.get": {},
     "ledger.head": {},
     "ledger.list": {"limit": 3, "candidate": "c2"},
@@ -215,6 +229,10 @@ BAD_PARAMS: list[tuple[str, dict[str, Any], str]] = [
     ("candidate.wait", {"id": "c3", "timeout_s": 3601}, "`timeout_s`"),
     ("candidate.wait", {"id": "c3", "timeout_s": -1}, "`timeout_s`"),
     ("candidate.wait", {"id": "c3", "until": ["done"]}, "'done'"),
+    ("governor.set_limits", {"changes": {"a": 1}, "reason": " "}, "`reason`"),
+    ("governor.set_limits", {"changes": {"a": {}}, "reason": "r"}, "changes"),
+    ("governor.set_limits", {"changes": {str(n): n for n in range(101)}, "reason": "r"}, "101"),
+    ("governor.move_anchor", {"ref": "1", "reason": ""}, "`reason`"),
     ("ledger.list", {"limit": 1001}, "`limit`"),
     ("ledger.list", {"before": -1}, "`before`"),
     ("events.list", {"wait_s": 61}, "`wait_s`"),
@@ -345,11 +363,11 @@ async def test_the_configuration_reads_as_it_is_written(ask: Any, engine: Any) -
 @given(st.integers(min_value=1, max_value=10**18))
 def test_a_written_duration_reads_back(value: Any) -> None:
     duration = Duration(value)
-    back = parse_duration(config_methods.duration_text(duration))
+    back = parse_duration(duration_text(duration))
     exact = value % 10**6 == 0
     assert back == duration if exact else abs(back - duration) <= max(1, value // 10**12)
 
 
 @given(st.integers(min_value=1, max_value=1 << 45))
 def test_a_written_size_reads_back(value: Any) -> None:
-    assert parse_size(config_methods.size_text(Size(value))) == value
+    assert parse_size(size_text(Size(value))) == value

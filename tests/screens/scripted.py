@@ -353,9 +353,10 @@ class ScriptedEngine:
         self.emit(ev.CycleStarted(cycle=number, trigger="manual", base=commit("base")))
         return wire.CycleTriggerResult(cycle=number)
 
-    def _on_candidate_approve(self, request: wire.CandidateApprove) -> wire.Ok:
+    def _on_candidate_approve(self, request: wire.CandidateApprove) -> wire.ApproveResult:
         event = ev.Approved(candidate=request.id, commit=request.commit, reason=request.reason)
-        return self._ok(self.emit(event, actor="uid:ada"))
+        stored = self.emit(event, actor="uid:ada")
+        return wire.ApproveResult(seq=stored.entry.seq, given=("uid:ada",), needed=1)
 
     def _on_candidate_reject(self, request: wire.CandidateReject) -> wire.Ok:
         event = ev.Denied(candidate=request.id, reason=request.reason)

@@ -512,3 +512,66 @@ def test_hunk_navigation_stops_at_the_ends() -> None:
 def test_an_empty_state_paints() -> None:
     painted(View())
     assert View().state == State()
+
+
+class TestPeople:
+    """What needs several people, and what waits for the end of a freeze."""
+
+    def several(self, view: View, *given: str) -> View:
+        assert view.status is not None
+        held = next(c for c in view.state.candidates.values() if c.phase is Phase.HELD)
+        candidates = {**view.state.candidates, held.id: replace(held, approvals=given)}
+        status = replace(view.status, approvals_needed={held.id: 3})
+        return replace(view, status=status, state=replace(view.state, candidates=candidates))
+
+    def held(self, view: View) -> Any:
+        return next(c for c in view.state.candidates.values() if c.phase is Phase.HELD)
+
+    def test_rows_and_overview_say_how_many_said_yes(self, view: View) -> None:
+        view = self.several(view, "uid:bob")
+        row = next(r for r in candidate_rows(view, NOW, UNICODE, width=120)
+                   if r.key == self.held(view).id)  # fmt: skip
+        assert any("1 of 3 approvals" in cell.plain for cell in row.cells)
+        lines = overview(view, self.held(view), NOW, UNICODE)
+        assert any("1 of 3 approvals" in x.plain for x in lines)
+
+    def test_the_question_says_what_one_more_yes_means(self, view: View) -> None:
+        view = self.several(view, "uid:bob")
+        ask = asks.ask_candidate(view, self.held(view), "approve", UNICODE)
+        said = " ".join(x.plain for x in ask.lines)
+        assert "1 of 3 approvals so far; after yours, one more person must say yes." in said
+        assert "becomes the head" not in said
+        assert ask.choices[0].done == "Your yes is written; 1 more needed."
+        both = self.several(view, "uid:bob", "uid:cat")
+        last = asks.ask_candidate(both, self.held(both), "approve", UNICODE)
+        assert last.choices[0].done == "Approved."
+        assert "becomes the head" in " ".join(x.plain for x in last.lines)
+
+    def test_one_is_enough_without_words(self, view: View) -> None:
+        ask = asks.ask_candidate(view, self.held(view), "approve", UNICODE)
+        assert ask.choices[0].done == "Approved."
+        assert "approvals" not in " ".join(x.plain for x in ask.lines)
+
+    def test_a_freeze_is_a_banner(self, view: View) -> None:
+        assert view.status is not None
+        status = replace(
+            view.status, frozen_until_ns=view.status.now_ns + 3 * 60 * MINUTE, waiting=("c7",)
+        )
+        said = banner(replace(view, status=status)).plain
+        assert said.startswith("FROZEN for 3h")
+        assert "c7 accepted and waiting" in said
+
+    def test_the_mode_is_that_of_now(self, view: View) -> None:
+        assert view.status is not None
+        changed = replace(view, status=replace(view.status, mode="observe"))
+        assert "observe" in header(changed, NOW, UNICODE).target.plain
+
+    def test_a_screening_estimate_is_no_number_of_a_row(self, view: View) -> None:
+        held = self.held(view)
+        screened = replace(held.verdict, comparisons=(comparison(-0.9, stage="screen"),))
+        one = replace(held, verdict=screened)
+        view = replace(
+            view, state=replace(view.state, candidates={**view.state.candidates, held.id: one})
+        )
+        row = next(r for r in candidate_rows(view, NOW, UNICODE, width=120) if r.key == held.id)
+        assert not any("90" in cell.plain for cell in row.cells)

@@ -243,6 +243,7 @@ class World:
         self.configure()
         self.executor = ScriptedExecutor()
         self.proposer = ListProposer()
+        self.clock: Callable[[], int] = time.time_ns
         self._ids = itertools.count()
         self.engines: list[Engine] = []
         self.stores: list[Store] = []
@@ -250,6 +251,11 @@ class World:
     def configure(self, mode: str = "supervised", engine: str = "", governor: str = "") -> None:
         text = CONFIG.format(mode=mode, engine=engine, governor=governor)
         (self.root / "ouroboros.toml").write_text(text)
+
+    def limit(self, text: str) -> None:
+        """Put lines into `[governor.limits]`."""
+        with (self.root / "ouroboros.toml").open("a") as file:
+            file.write(f"[governor.limits]\n{text}\n")
 
     def load(self) -> Loaded:
         return load(self.root / "ouroboros.toml")
@@ -275,7 +281,7 @@ class World:
             sandbox=LEVEL,
             load_config=self.load,
             find_python=lambda _: "/usr/bin/python3",
-            clock_ns=time.time_ns,
+            clock_ns=self._now,
             new_id=lambda: f"{run}-{next(self._ids)}",
             seed=lambda: 1,
             pid=os.getpid(),
@@ -286,6 +292,9 @@ class World:
         self.engines.append(engine)
         await engine.start(branch)
         return engine
+
+    def _now(self) -> int:
+        return self.clock()  # looked up each time: a test may set the clock
 
     async def stop(self, engine: Engine) -> None:
         await engine.close()

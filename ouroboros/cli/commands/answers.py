@@ -46,7 +46,8 @@ def approve_command(
     """Say yes to a held candidate.
 
     On a terminal it shows the numbers and the files, and asks. A script gives --commit HASH (as
-    printed by 'show') or --yes.
+    printed by 'show') or --yes. Where policy wants several people, it stays held until enough of
+    them said yes.
     """
     from ouroboros.cli import reach, terminal
     from rpc import wire
@@ -64,6 +65,10 @@ def approve_command(
     result = reach.call(settings, request, within_s=reach.LONG_S)
     if settings.json:
         terminal.data(result)
+        return
+    if len(result.given) < result.needed:
+        said = f"{len(result.given)} of {result.needed} approvals: {candidate} stays held"
+        terminal.line(settings, f"{said} (ledger entry {result.seq}).", "warn")
         return
     terminal.line(settings, f"Approved {candidate} (ledger entry {result.seq}).", "good")
 

@@ -91,6 +91,11 @@ def explain_command(settings: Settings, candidate: str) -> None:
     terminal.line(settings, explanation.headline, "bold")
     for text in explanation.lines:
         terminal.line(settings, f"  {text}")
+    for passage in explanation.passages:
+        terminal.line(settings)
+        terminal.line(settings, passage.title, "bold")
+        for text in passage.lines:
+            terminal.line(settings, f"  {text}")
 
 
 @click.command(cls=Command)

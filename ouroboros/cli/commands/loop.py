@@ -38,11 +38,27 @@ def _rows(s: "EngineStatus") -> list[tuple[str, "Cell"]]:
         ("mode", s.mode),
         ("cycle", _cycle(s)),
         ("candidates", f"{s.candidates} so far; in flight: {', '.join(s.in_flight) or 'none'}"),
-        ("held", (f"{', '.join(s.held)}: waiting for a human", "warn") if s.held else "none"),
+        ("held", (f"{_held(s)}: waiting for a human", "warn") if s.held else "none"),
+        *_frozen(s),
         ("version", f"{s.version} ({plural(s.versions_active, 'version')} active)"),
         ("ledger", f"{plural(s.seq, 'entry')}, head {short(s.head)}"),
         ("sandbox", _sandbox(s)),
     ]
+
+
+def _held(s: "EngineStatus") -> str:
+    """Return the held candidates, with how many people each needs where that is more than one."""
+    many = {name: needed for name, needed in s.approvals_needed.items() if needed > 1}
+    return ", ".join(f"{n} (needs {many[n]} people)" if n in many else n for n in s.held)
+
+
+def _frozen(s: "EngineStatus") -> "list[tuple[str, Cell]]":
+    from ouroboros.cli.words import age
+
+    if not s.frozen_until_ns:
+        return []
+    waiting = f"; waiting for its end: {', '.join(s.waiting)}" if s.waiting else ""
+    return [("freeze", (f"ends {age(s.frozen_until_ns, s.now_ns)}{waiting}", "warn"))]
 
 
 def _activity(s: "EngineStatus") -> "Cell":
