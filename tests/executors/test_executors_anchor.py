@@ -96,8 +96,8 @@ async def test_a_gain_is_also_measured_against_the_anchor(
 async def test_no_anchor_without_need(
     executor: LocalExecutor, anchored: Any, seen: Any, why: str
 ) -> None:
-    same = {"work.sh": FILES["work.sh"] + "true\n"}
-    plan = anchored.candidate(same if why == "no gain" else FASTER)
+    slower = {"work.sh": LOOP.format(steps=90_000)}
+    plan = anchored.candidate(slower if why == "no gain" else FASTER)
     if why != "not asked for":
         plan = against(plan, anchored.base if why == "the base itself" else anchored.anchor)
     evaluation = await executor.run(plan, seen)

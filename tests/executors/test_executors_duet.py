@@ -25,6 +25,8 @@ DUET = """
     max_pairs = 4
     alpha_accept = 0.2
     alpha_improve = 0.2
+    [governor.calibration]
+    pairs = 4
 """
 SAME = {"shop/prices.py": "def total(n):\n    return sum([i * i % 7 for i in range(n)])\n"}
 
@@ -40,15 +42,12 @@ def duet(target: Any) -> Any:
 
 
 @needs_two
-async def test_both_sides_run_at_once(executor: LocalExecutor, duet: Any, seen: Any) -> None:
+async def test_both_sides_run_at_once(executor: LocalExecutor, duet: Any) -> None:
     """Each waits half a second: one after the other, a pair would take a second."""
     patient = {"bench/run.py": "import time, shop.prices\ntime.sleep(0.5)\n"}
     base = duet.commit(patient)
-    clock = executor._lab.clock_ns
-    evaluation = await executor.run(duet.candidate(SAME, base=base), seen)
-    ended = clock()
-    assert evaluation.status is EvaluationStatus.OK, evaluation.cause
-    (series,) = evaluation.series
+    (series,) = await executor.calibrate(duet.plan(base, base=base), ("total",))
+    ended = executor._lab.clock_ns()
     starts = [*(p.started_ns for p in series.pairs), ended]
     for pair, following in zip(series.pairs, starts[1:], strict=True):
         alone = pair.baseline.wall_ns + pair.candidate.wall_ns
