@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from ouroboros.config import Config
 from ouroboros.governor.people import approvals_needed
 from ouroboros.governor.specs import measured, specs_of
-from ouroboros.governor.values import amount
 from ouroboros.model.evaluation import Stage
-from ouroboros.model.metric import Direction, Role, Scale, pairs_needed
+from ouroboros.model.metric import Direction, Role, Scale, amount, pairs_needed
 from ouroboros.model.state import Candidate
 from ouroboros.model.verdict import Comparison, Outcome, Reason
 

@@ -10,8 +10,8 @@ from ouroboros.config import Config
 from ouroboros.governor.advice import advice
 from ouroboros.governor.evidence import numbers
 from ouroboros.governor.policy import containment
-from ouroboros.governor.values import amount
 from ouroboros.model.evaluation import CheckStatus, Series, Stage
+from ouroboros.model.metric import amount
 from ouroboros.model.oversight import GovernorStatus
 from ouroboros.model.phase import Phase
 from ouroboros.model.snapshot import Explanation, Passage

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 
 from ouroboros.model import events as ev
 from ouroboros.model.evaluation import CheckStatus, Evaluation
-from ouroboros.model.state import confirmed_change
+from ouroboros.model.metric import Direction, Scale, amount
 from ouroboros.model.text import safe_line
-from ouroboros.model.verdict import Reason, Verdict
+from ouroboros.model.verdict import Comparison, Outcome, Reason, Verdict, confirmed
 
 
 def describe(event: ev.AnyEvent, *, named: bool = True) -> str:
@@ -61,6 +61,27 @@ def _engine(event: ev.Event) -> str:
             return _rollback(event)
 
 
+def _measured(event: ev.Event) -> str:
+    match event:
+        case ev.Calibrated():
+            pairs = f"{_name(event.series.benchmark)} by {len(event.series.pairs)} pairs"
+            noise = ", ".join(f"{_name(n.metric)} {n.sd:.1%}" for n in event.noise)
+            return f"calibrated {pairs}, noise {noise or 'not known'}"
+        case ev.AnchorMeasured():
+            found = "; ".join(
+                f"{_name(c.benchmark)} {_name(c.metric)} "
+                f"{safe_line(amount(c.scale, c.unit, c.change), limit=40)}"
+                for c in event.comparisons
+                if c.role == "objective" and c.change is not None
+            )
+            return _because(f"version {event.version} measured against the anchor", found)
+        case ev.AnchorMoved():
+            where = f"version {event.version} at {_short(event.commit)}"
+            return _because(f"the anchor is {where} now", event.reason)
+        case _:
+            return _name(event.kind)
+
+
 def _rollback(event: ev.Event) -> str:
     match event:
         case ev.RollbackStarted():
@@ -72,7 +93,7 @@ def _rollback(event: ev.Event) -> str:
         case ev.LimitsChanged():
             return _because(f"limits changed: {_changes(event.changes)}", event.reason)
         case _:
-            return _name(event.kind)
+            return _measured(event)
 
 
 def _candidate(event: ev.CandidateEvent) -> str:
@@ -92,7 +113,12 @@ def _on_the_way(event: ev.CandidateEvent) -> str:
         case ev.Rebased():
             return f"rebased onto {_short(event.base)} as {_short(event.commit)}"
         case ev.EvaluationStarted():
-            return f"evaluation {event.attempt} started ({_name(event.executor)})"
+            started = f"evaluation {event.attempt} started ({_name(event.executor)})"
+            context = event.context
+            if context is None:
+                return started
+            on = f", goes on from {_name(context.continues)}" if context.continues else ""
+            return f"{started}, test {context.test}{on}"
         case ev.Requeued():
             return _because("queued again", event.reason)
         case ev.Evaluated():
@@ -157,9 +183,26 @@ def _evaluation(evaluation: Evaluation) -> str:
 
 
 def _verdict(verdict: Verdict) -> str:
-    change = confirmed_change(verdict)
-    gain = "" if change is None or change >= 0 else f"{change:+.1%} confirmed; "
+    best = min(
+        (
+            c
+            for c in verdict.comparisons
+            if confirmed(c) and c.outcome is Outcome.IMPROVED and c.change is not None
+        ),
+        key=_worth,
+        default=None,
+    )
+    gain = ""
+    if best is not None and best.change is not None:
+        shown = safe_line(amount(best.scale, best.unit, best.change), limit=40)
+        gain = f"{_name(best.benchmark)} {_name(best.metric)} {shown}; "
     return f"{gain}{_reasons(verdict.reasons)}"
+
+
+def _worth(c: Comparison) -> tuple[bool, float]:
+    """Order gains: fractions first, the largest first; differences have no common measure."""
+    change = c.change or 0.0
+    return c.scale != Scale.RATIO, -change if c.direction == Direction.HIGHER else change
 
 
 def _reasons(reasons: tuple[Reason, ...]) -> str:

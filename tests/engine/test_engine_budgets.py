@@ -1,8 +1,5 @@
 """Test numbers, levels, continued evidence, policy of the proposal, calibration."""
 
-import asyncio
-from collections.abc import Callable
-
 import pytest
 from engine_world import (
     FASTER,
@@ -11,6 +8,7 @@ from engine_world import (
     SOURCE,
     World,
     calibration,
+    called,
     evaluation,
     git,
     make_diff,
@@ -460,13 +458,6 @@ class TestCalibration:
         await reach(engine, second, Phase.HELD)
         assert engine.candidate(first).phase is Phase.CANCELLED
         assert context(engine, second).test == 1
-
-
-async def called(condition: Callable[[], bool]) -> None:
-    """Return once something holds that no entry tells."""
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - there is no event for it
-            await asyncio.sleep(0.01)
 
 
 class TestWatch:

@@ -8,8 +8,10 @@ import pytest
 
 from ouroboros.model import events as ev
 from ouroboros.model.describe import describe, subject
+from ouroboros.model.evaluation import Series, Stage
+from ouroboros.model.metric import Noise
 from ouroboros.model.proposal import Cost, FileChange, FileStatus
-from ouroboros.model.verdict import Reason
+from ouroboros.model.verdict import Comparison, Outcome, Reason
 
 EVIL = "evil\x1b]52;c;aGk=\x07\u202e\r\nsecond line"
 KINDS = typing.get_args(ev.AnyEvent)
@@ -22,6 +24,29 @@ VALUES = {
     tuple[FileChange, ...]: (FileChange(path=EVIL, status=FileStatus.ADDED, added=-1, removed=2),),
     tuple[Reason, ...]: (Reason(code="x", text=EVIL), Reason(code="y", text="")),
     Cost: Cost(),
+    Series: Series(benchmark=EVIL, stage=Stage.CALIBRATE, pairs=()),
+    tuple[Series, ...]: (),
+    tuple[Noise, ...]: (
+        Noise(benchmark=EVIL, metric=EVIL, machine=EVIL, sd=0.1, pairs=10, measured_ns=1),
+    ),
+    tuple[Comparison, ...]: (
+        Comparison(
+            benchmark=EVIL,
+            metric=EVIL,
+            role="objective",
+            stage="anchor",
+            outcome=Outcome.NEUTRAL,
+            pairs=3,
+            change=0.1,
+            lower=None,
+            upper=None,
+            margin=0.05,
+            text=EVIL,
+            unit=EVIL,
+            scale="difference",
+        ),
+    ),
+    dict[str, ev.Setting]: {EVIL: EVIL},
 }
 
 

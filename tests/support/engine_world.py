@@ -318,5 +318,12 @@ async def until(engine: Engine, predicate: Callable[[State], bool], timeout_s: f
     return engine.state
 
 
+async def called(condition: Callable[[], bool]) -> None:
+    """Return once something holds that no entry tells."""
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - there is no event for it
+            await asyncio.sleep(0.01)
+
+
 async def reach(engine: Engine, name: str, *phases: Phase, timeout_s: float = 20) -> Candidate:
     return await engine.wait(name, until=frozenset(phases), timeout_s=timeout_s)
