@@ -232,8 +232,8 @@ def _numbers(c: Candidate, glyphs: Glyphs) -> tuple[Line, ...]:
     numbers = [
         line(
             words.OUTCOMES[m.outcome].span(glyphs, 15),
-            (f"{words.percent(m.change):>9} ", "strong"),
-            words.bounds(m.lower, m.upper),
+            (f"{words.change(m):>9} ", "strong"),
+            words.limits(m),
             f"  {safe_line(m.metric, limit=10)} {safe_line(m.benchmark, limit=20)}",
             (f" {safe_line(m.stage, limit=10)}", "dim"),
         )

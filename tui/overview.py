@@ -231,8 +231,10 @@ def _measured(c: Candidate, glyphs: Glyphs, width: int) -> tuple[Line, ...]:
     lines: list[Line] = []
     for comparison in c.verdict.comparisons:
         note = safe_line(comparison.stage, limit=20)
+        if comparison.direction == "higher":
+            note += ", more is better"
         lines.extend(_comparison(comparison, glyphs, width, note=note))
-    return _section("Measured against the baseline (less is better)", lines)
+    return _section("Measured against the baseline (less is better, unless said)", lines)
 
 
 def _comparison(c: Comparison, glyphs: Glyphs, width: int, *, note: str) -> tuple[Line, ...]:
@@ -241,8 +243,8 @@ def _comparison(c: Comparison, glyphs: Glyphs, width: int, *, note: str) -> tupl
         _INDENT,
         words.OUTCOMES[c.outcome].span(glyphs, 12),
         f" {name}  ",
-        (f"{words.percent(c.change)} ", "strong"),
-        words.bounds(c.lower, c.upper),
+        (f"{words.change(c)} ", "strong"),
+        words.limits(c),
     )
     after = (f"  {words.count(c.pairs, 'pair')}, {note}", "dim")
     plot = interval(c, glyphs, max(12, min(_PLOT, width - 40)))
@@ -254,8 +256,11 @@ def _comparison(c: Comparison, glyphs: Glyphs, width: int, *, note: str) -> tupl
 def interval(c: Comparison, glyphs: Glyphs, cells: int) -> Line:
     """Draw bounds and estimate on an axis with zero and the allowed degradation.
 
-    Empty where either bound is unknown: half an interval drawn would look like a whole one.
+    Empty where either bound is unknown: half an interval drawn would look like a whole one; and
+    where the axis would be another one: more is better, or differences in a unit.
     """
+    if c.direction == "higher" or c.scale != "ratio":
+        return Line()
     if c.change is None or c.lower is None or c.upper is None:
         return Line()
     low = min(c.lower, 0.0)

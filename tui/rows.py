@@ -241,6 +241,8 @@ def change_cell(view: View, c: Candidate, glyphs: Glyphs, *, wide: bool) -> Line
     if best is None:
         return line((safe_line(c.reasons[0].code, limit=24), "muted")) if c.reasons else Line()
     role = words.OUTCOMES[best.outcome].role
+    if best.scale != "ratio":
+        return line((words.change(best), role))
     if not wide:
         change, span = words.brief(best.change, best.lower, best.upper)
         return line((change, role), (span, "dim"))

@@ -12,9 +12,10 @@ import msgspec
 from rich.cells import cell_len, set_cell_size
 
 from ouroboros.model.evaluation import CheckStatus
+from ouroboros.model.metric import Scale, amount
 from ouroboros.model.phase import Phase
 from ouroboros.model.text import safe_line
-from ouroboros.model.verdict import Outcome
+from ouroboros.model.verdict import Comparison, Outcome
 
 SECOND = 1_000_000_000
 MINUTE = 60 * SECOND
@@ -254,6 +255,24 @@ def bounds(lower: float | None, upper: float | None, *, digits: int = 1) -> str:
         return ""
     low = "-inf" if lower is None else f"{lower * 100:+.{digits}f}"
     high = "+inf" if upper is None else f"{upper * 100:+.{digits}f}"
+    return f"[{low}, {high}]"
+
+
+def change(c: Comparison) -> str:
+    """Return a comparison's estimate: a percentage, or (compared by difference) in its unit."""
+    if c.scale == Scale.RATIO or c.change is None:
+        return percent(c.change)
+    return safe_line(amount(c.scale, c.unit, c.change), limit=24)
+
+
+def limits(c: Comparison) -> str:
+    """Return a comparison's bounds, in percent or in its unit."""
+    if c.scale == Scale.RATIO:
+        return bounds(c.lower, c.upper)
+    if c.lower is None and c.upper is None:
+        return ""
+    low = "-inf" if c.lower is None else f"{c.lower:+.4g}"
+    high = "+inf" if c.upper is None else f"{c.upper:+.4g}"
     return f"[{low}, {high}]"
 
 

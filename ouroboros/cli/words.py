@@ -8,7 +8,7 @@ compared by difference is written in its unit.
 import unicodedata
 from collections.abc import Sequence
 
-from ouroboros.model import metric
+from ouroboros.model.metric import Direction, Scale, amount
 from ouroboros.model.proposal import FileChange, FileStatus
 from ouroboros.model.verdict import Comparison
 
@@ -65,17 +65,17 @@ def _bound(value: float | None) -> str:
 
 
 def interval(comparison: Comparison) -> str:
-    """Return a comparison's estimate, bounds and number of pairs."""
-    pairs = f"{comparison.pairs} pair{'' if comparison.pairs == 1 else 's'}"
-    if comparison.change is None:
-        return f"no estimate, {pairs}"
-    if comparison.scale == metric.Scale.DIFFERENCE:
-        ends = (comparison.lower, comparison.upper)
-        low, high = ("?" if v is None else metric.amount(comparison.scale, "", v) for v in ends)
-        change = metric.amount(comparison.scale, comparison.unit, comparison.change)
-        return f"{change} ({low} .. {high}), {pairs}"
-    bounds = f"({_bound(comparison.lower)} .. {_bound(comparison.upper)} %)"
-    return f"{percent(comparison.change)} {bounds}, {pairs}"
+    """Return a comparison's estimate, bounds and number of pairs, in its own unit."""
+    c = comparison
+    pairs = f"{c.pairs} pair{'' if c.pairs == 1 else 's'}"
+    better = ", more is better" if c.direction == Direction.HIGHER else ""
+    if c.change is None:
+        return f"no estimate, {pairs}{better}"
+    if c.scale != Scale.RATIO:
+        low, high = ("?" if v is None else f"{v:+.4g}" for v in (c.lower, c.upper))
+        return f"{amount(c.scale, c.unit, c.change)} ({low} .. {high}), {pairs}{better}"
+    bounds = f"({_bound(c.lower)} .. {_bound(c.upper)} %)"
+    return f"{percent(c.change)} {bounds}, {pairs}{better}"
 
 
 def size(value: int) -> str:

@@ -112,11 +112,16 @@ def _rejected(c: Candidate) -> str:
 
 
 def _gain(c: Candidate) -> str:
-    change = confirmed_change(c.verdict)
-    if c.verdict is None or change is None or change >= 0:
+    """Return the confirmed gain: the largest fraction, else the first in its own unit."""
+    every = c.verdict.comparisons if c.verdict else ()
+    gains = [k for k in every if confirmed(k) and k.outcome is Outcome.IMPROVED]
+    if not gains:
         return ""
-    shown = any(k.outcome is Outcome.IMPROVED and confirmed(k) for k in c.verdict.comparisons)
-    return f" (confirmed {change:+.1%})" if shown else ""
+    change = confirmed_change(c.verdict)
+    best = next((k for k in gains if k.change == change), gains[0])
+    if best.change is None:
+        return ""
+    return f" (confirmed {amount(best.scale, best.unit, best.change)})"
 
 
 def _reasons(c: Candidate, config: Config) -> Iterator[str]:

@@ -8,10 +8,9 @@ from collections.abc import Mapping
 
 from ouroboros.model import events as ev
 from ouroboros.model.evaluation import CheckStatus, Evaluation
-from ouroboros.model.metric import amount
-from ouroboros.model.state import confirmed_change
+from ouroboros.model.metric import Direction, Scale, amount
 from ouroboros.model.text import safe_line
-from ouroboros.model.verdict import Reason, Verdict
+from ouroboros.model.verdict import Comparison, Outcome, Reason, Verdict, confirmed
 
 
 def describe(event: ev.AnyEvent, *, named: bool = True) -> str:
@@ -192,9 +191,26 @@ def _evaluation(evaluation: Evaluation) -> str:
 
 
 def _verdict(verdict: Verdict) -> str:
-    change = confirmed_change(verdict)
-    gain = "" if change is None or change >= 0 else f"{change:+.1%} confirmed; "
+    best = min(
+        (
+            c
+            for c in verdict.comparisons
+            if confirmed(c) and c.outcome is Outcome.IMPROVED and c.change is not None
+        ),
+        key=_worth,
+        default=None,
+    )
+    gain = ""
+    if best is not None and best.change is not None:
+        shown = safe_line(amount(best.scale, best.unit, best.change), limit=40)
+        gain = f"{_name(best.benchmark)} {_name(best.metric)} {shown}; "
     return f"{gain}{_reasons(verdict.reasons)}"
+
+
+def _worth(c: Comparison) -> tuple[bool, float]:
+    """Order gains: fractions first, the largest first; differences have no common measure."""
+    change = c.change or 0.0
+    return c.scale != Scale.RATIO, -change if c.direction == Direction.HIGHER else change
 
 
 def _reasons(reasons: tuple[Reason, ...]) -> str:

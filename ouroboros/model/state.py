@@ -497,18 +497,18 @@ def _rolled(
 def confirmed_change(verdict: Verdict | None) -> float | None:
     """Return the objective's relative change that may be shown as a gain; less is better.
 
-    Only confirmed estimates count; where several objectives were confirmed, the largest gain. For
-    metrics of which more is better the sign is turned around. What a run says of itself, and
-    differences in units, are no fraction.
+    Only confirmed estimates count; where several objectives were confirmed, the largest gain. What
+    is better when it is higher, and differences in units, are no "so much less" that could be shown
+    without saying of what; what a run says of itself is nothing to count on.
     """
     if verdict is None:
         return None
     changes = [
-        -c.change if c.direction == Direction.HIGHER else c.change
+        c.change
         for c in verdict.comparisons
         if c.change is not None
         and confirmed(c)
-        and c.scale == Scale.RATIO
+        and (c.direction, c.scale) == (Direction.LOWER, Scale.RATIO)
         and c.source != Source.REPORTED
     ]
     return min(changes, default=None)

@@ -145,3 +145,23 @@ def test_fit_never_exceeds(text: str, columns: int) -> None:
     else:
         assert cut.endswith("\u2026")
         assert text.startswith(cut[:-1])
+
+
+def test_a_difference_is_read_in_its_unit_and_says_when_more_is_better() -> None:
+    score = Comparison(
+        benchmark="b",
+        metric="score",
+        role="objective",
+        stage="confirm",
+        outcome=Outcome.IMPROVED,
+        pairs=9,
+        change=3.5,
+        lower=3.0,
+        upper=None,
+        margin=0.5,
+        text="",
+        unit="pt",
+        direction="higher",
+        scale="difference",
+    )
+    assert interval(score) == "+3.5 pt (+3 .. ?), 9 pairs, more is better"

@@ -126,7 +126,7 @@ class TestExplain:
         assert found.headline.endswith("policy wants people; 0 of 2 approvals")
         assert found.lines[0].startswith("improved: b: cpu -30.0%")
         assert "mode_supervised: " in "\n".join(found.lines)
-        assert "would change it: a human approves it" in found.lines[-1]
+        assert "would change it: 2 people approve it" in found.lines[-1]
         await engine.approve(c.id, actor=ANN, commit=c.commit, reason="")
         found = await engine.explain(c.id)
         assert found.headline.endswith("1 of 2 approvals")
@@ -226,7 +226,7 @@ class TestScreeningIsNoGain:
             ({"stage": "confirm", "role": "guard"}, None),
             ({"stage": "confirm", "source": "reported"}, None),
             ({"stage": "confirm", "scale": "difference"}, None),
-            ({"stage": "confirm", "direction": "higher", "change": 0.4}, -0.4),
+            ({"stage": "confirm", "direction": "higher", "change": 0.4}, None),
             ({"lower": -0.4, "upper": -0.4}, -0.4),  # exact: no luck was possible
         ],
     )

@@ -575,3 +575,22 @@ class TestPeople:
         )
         row = next(r for r in candidate_rows(view, NOW, UNICODE, width=120) if r.key == held.id)
         assert not any("90" in cell.plain for cell in row.cells)
+
+
+@pytest.mark.parametrize(
+    ("more", "shown"),
+    [
+        ({}, "-12.4 % [-14.1, -10.2]"),
+        ({"scale": "difference", "unit": "pt", "change": 3.5, "lower": 3.0, "upper": None},
+         "+3.5 pt [+3, +inf]"),
+    ],
+)  # fmt: skip
+def test_a_comparison_is_read_in_its_own_unit(more: dict[str, Any], shown: str) -> None:
+    one = comparison(**more)
+    assert f"{words.change(one)} {words.limits(one)}" == shown
+
+
+def test_where_more_is_better_no_axis_of_costs_is_drawn(view: View) -> None:
+    assert interval(comparison(), UNICODE, 20).spans
+    assert not interval(comparison(direction="higher"), UNICODE, 20).spans
+    assert not interval(comparison(scale="difference"), UNICODE, 20).spans

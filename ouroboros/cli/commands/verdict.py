@@ -47,7 +47,7 @@ def recompute(settings: Settings, candidate: str, file: Path | None, *, everythi
     from rpc import wire
 
     if bool(candidate) == everything:
-        raise InvalidParamsError("Expected a candidate's ID or --all.")
+        raise InvalidParamsError("Expected an ID or --all, one of the two.")
     verdicts = tuple(_recomputed(settings, candidate, file))
     same = all(v.outcome == "same" for v in verdicts)
     if settings.json:
