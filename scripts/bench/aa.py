@@ -17,7 +17,6 @@ three standard deviations.
 
 import argparse
 import asyncio
-import csv
 import gzip
 import json
 import math
@@ -34,6 +33,7 @@ from pathlib import Path
 
 import binomial
 import msgspec
+import pool as recorded
 import table
 
 from ouroboros.config import Config, parse
@@ -318,27 +318,11 @@ def judge(file: Path, *, as_json: bool) -> int:
 
 
 def pool(file: Path, out: Path) -> None:
-    """Write the pairs of a file as a pool for `verdict.py --pool`."""
-    heads = "workload,round,first,start_s,a_wall_ms,b_wall_ms,a_cpu_ms,b_cpu_ms,a_rss_kb,b_rss_kb"
-    with gzip.open(out, "wt", newline="") as text:
-        writer = csv.writer(text)
-        writer.writerow(heads.split(","))
-        rounds: Counter[str] = Counter()
-        for record in read(file):
-            for pair in _screened(record):
-                a, b = pair.baseline, pair.candidate
-                writer.writerow(
-                    (
-                        record.program,
-                        rounds[record.program],
-                        "B" if pair.candidate_first else "A",
-                        f"{pair.started_ns / 1e9:.3f}",
-                        *(f"{s.wall_ns / 1e6:.3f}" for s in (a, b)),
-                        *(f"{s.cpu_ns / 1e6:.3f}" for s in (a, b)),
-                        *(s.rss_bytes // 1024 for s in (a, b)),
-                    )
-                )
-                rounds[record.program] += 1
+    """Write the screenings' pairs of a file as a pool for `verdict.py --pool`."""
+    found: dict[str, list[Pair]] = {}
+    for record in read(file):
+        found.setdefault(record.program, []).extend(_screened(record))
+    recorded.write(out, found)
 
 
 def main() -> int:

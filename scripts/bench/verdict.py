@@ -7,8 +7,8 @@
 (`pool.py`); the product's own rule (`ours.py`) and those of others (`rivals.py`) answer. All rules
 and all effects see the same windows. Figures are percent of the verdicts, one for each workload.
 
-**Simulations** (`worlds.py`): a thousand candidates of which most are
-nothing, and a ratchet of small losses.
+**Simulations** (`worlds.py`): a thousand candidates of which most are nothing, a ratchet of small
+losses, ideas that are proposed again and again.
 
 Exit code 1 where a target is missed. `--pool` replays other pairs (`aa.py pool` writes some).
 """
@@ -242,24 +242,22 @@ def main(argv: Sequence[str] | None = None, judge: ours.Judge | None = None) -> 
     size = worlds.QUICK if given.quick else worlds.FULL
     noise = list(pool.values())[-1]
     simulate = given.only != "replays"
-    discoveries, ratchets = (
-        worlds.simulate(noise, size, given.seed, judge) if simulate else ([], [])
-    )
-    rows = [*(targets(cells) if cells else [])]
-    rows += worlds.targets(discoveries, ratchets, exact=size.exact)
+    found = worlds.Found([], [], [])
+    if simulate:
+        found = worlds.simulate(noise, size, given.seed, judge)
+    rows = [*(targets(cells) if cells else []), *worlds.targets(found, exact=size.exact)]
     if given.json:
         missed = [row.figure for row in rows if row.missed]
-        found = {
+        all_ = {
             "cells": [c._asdict() for c in cells],
-            "discoveries": [d._asdict() for d in discoveries],
-            "ratchets": [r._asdict() for r in ratchets],
+            **{name: [row._asdict() for row in made] for name, made in found._asdict().items()},
             "targets": [row._asdict() for row in rows],
             "missed": missed,
         }
-        print(json.dumps(found, indent=1))
+        print(json.dumps(all_, indent=1))
         return int(bool(missed))
     shown = lines(cells) if cells else []
-    shown += worlds.lines(discoveries, ratchets) if simulate else []
+    shown += worlds.lines(found) if simulate else []
     print("\n".join(shown))
     code = table.report(rows, floor="floor", as_json=False)
     print(f"seed {given.seed}, pool {given.pool.name}, {time.monotonic() - begun:.0f} s")

@@ -1,4 +1,4 @@
-"""What single verdicts add up to: a thousand candidates, and a ratchet of small losses. Simulated.
+"""What single verdicts add up to: many candidates, small losses, and ideas that return. Simulated.
 
 **Discoveries.** Of the candidates of a world 80 % change nothing, 8 % are better by 3 to 15 % and
 12 % worse by 2 to 20 %: an invented mix, so that the figures are orders of magnitude. A discovery
@@ -6,6 +6,9 @@ is false where nothing is better.
 
 **Ratchet.** Every candidate is truly worse by the same small step, and what is proven to be within
 the margin is accepted. Against the head alone each step may pass; the anchor bounds their sum.
+
+**Tickets.** An idea that changes nothing is proposed again and again. Measured anew each time it is
+a lottery; continued, all its pairs are one test.
 
 The noise is that of recorded pairs, the rules are the product's own objects (`ours.py`).
 """
@@ -37,12 +40,13 @@ class Size(NamedTuple):
     ratchets: int
     steps: tuple[float, ...]
     length: int
+    ideas: int
     exact: bool
     """Whether targets are met without an allowance for the few trials."""
 
 
-FULL = Size(5, 1000, 3, (0.01, 0.02, 0.03, 0.04), 300, exact=True)
-QUICK = Size(1, 200, 1, (0.03,), 100, exact=False)
+FULL = Size(5, 1000, 3, (0.01, 0.02, 0.03, 0.04), 300, 200, exact=True)
+QUICK = Size(1, 200, 1, (0.03,), 100, 20, exact=False)
 
 
 class Discoveries(NamedTuple):
@@ -73,15 +77,36 @@ class Ratchet(NamedTuple):
     runs: float
 
 
+class Tickets(NamedTuple):
+    """How many ideas that change nothing succeeded at least once."""
+
+    rule: str
+    proposed: int
+    """How often each of them was."""
+    succeeded: int
+    ideas: int
+
+
+class Found(NamedTuple):
+    """All that was simulated."""
+
+    discoveries: list[Discoveries]
+    ratchets: list[Ratchet]
+    tickets: list[Tickets]
+
+
+Rows = Sequence[tuple[recorded.Run, recorded.Run]]
 Stream = Callable[[int, Iterator[Pair]], tuple[bool, int]]
 """Number of the candidate (from 1) and its pairs in; whether it is accepted, and its runs, out."""
 
 
-def simulate(
-    rows: Sequence[tuple[recorded.Run, recorded.Run]], size: Size, seed: int, judge: ours.Judge
-) -> tuple[list[Discoveries], list[Ratchet]]:
-    """Return both simulations."""
-    return discoveries(rows, size, seed, judge), ratchets(rows, size, seed, judge)
+def simulate(rows: Rows, size: Size, seed: int, judge: ours.Judge) -> Found:
+    """Simulate everything."""
+    return Found(
+        discoveries(rows, size, seed, judge),
+        ratchets(rows, size, seed, judge),
+        tickets(rows, size, seed, judge),
+    )
 
 
 # --- discoveries --------------------------------------------------------------------------------
@@ -135,9 +160,7 @@ def _e_lond(judge: ours.Judge) -> Stream:
     return answer
 
 
-def discoveries(
-    rows: Sequence[tuple[recorded.Run, recorded.Run]], size: Size, seed: int, judge: ours.Judge
-) -> list[Discoveries]:
+def discoveries(rows: Rows, size: Size, seed: int, judge: ours.Judge) -> list[Discoveries]:
     """Give the same candidates to every rule."""
     made = []
     for name, start in streams(judge).items():
@@ -159,9 +182,7 @@ def discoveries(
     return made
 
 
-def _world(
-    rows: Sequence[tuple[recorded.Run, recorded.Run]], size: Size, seed: str, stream: Stream
-) -> list[tuple[float, bool, int]]:
+def _world(rows: Rows, size: Size, seed: str, stream: Stream) -> list[tuple[float, bool, int]]:
     found = []
     for number, effect in enumerate(effects(size, seed), 1):
         pairs = recorded.World(rows, f"{seed}:{number}").pairs(1 + effect)
@@ -172,9 +193,7 @@ def _world(
 # --- ratchet ------------------------------------------------------------------------------------
 
 
-def ratchets(
-    rows: Sequence[tuple[recorded.Run, recorded.Run]], size: Size, seed: int, judge: ours.Judge
-) -> list[Ratchet]:
+def ratchets(rows: Rows, size: Size, seed: int, judge: ours.Judge) -> list[Ratchet]:
     """Let every rule accept small losses."""
     config = ours.configured("accept_neutral = true")
     single = rivals.rules()["one run each, 5 % (seed)"]
@@ -217,24 +236,50 @@ def ratchets(
     return made
 
 
+# --- tickets ------------------------------------------------------------------------------------
+
+AGAIN = 20
+ANEW, ANEW_WHOLE = "ours, anew: screening", "ours, anew: confirmed"
+CONTINUED = "ours, continued: screening"
+
+
+def tickets(rows: Rows, size: Size, seed: int, judge: ours.Judge) -> list[Tickets]:
+    """Propose the same ideas again and again."""
+    own = ours.configured()
+    screening, whole = judge.screening(own), judge.whole(own)
+    won = dict.fromkeys((ANEW, ANEW_WHOLE, CONTINUED), 0)
+    for idea in range(size.ideas):
+        worlds = [recorded.World(rows, f"{seed}:{idea}:{k}").pairs(1.0) for k in range(AGAIN)]
+        won[ANEW] += any(screening(w).outcome is Outcome.IMPROVED for w in worlds)
+        won[ANEW_WHOLE] += any(whole(w).outcome is Outcome.IMPROVED for w in worlds)
+        prior: list[Pair] = []
+        won[CONTINUED] += any(judge.continued(prior, w) is Outcome.IMPROVED for w in worlds)
+    return [Tickets(rule, AGAIN, count, size.ideas) for rule, count in won.items()]
+
+
 # --- tables -------------------------------------------------------------------------------------
 
 
-def lines(found: Sequence[Discoveries], turned: Sequence[Ratchet]) -> list[str]:
-    """Return both tables."""
-    wide = max(len(d.rule) for d in (*found, *turned))
+def lines(found: Found) -> list[str]:
+    """Return all tables."""
+    wide = max(len(d.rule) for d in (*found.discoveries, *found.ratchets))
     heads = ("accepted", "false", "share", "beyond 5%", "gains found", "runs each")
     made = ["candidates: 80 % nothing, 8 % better by 3-15 %, 12 % worse by 2-20 %; mean of worlds"]
     made.append(_line(wide, "rule", heads))
-    for d in found:
+    for d in found.discoveries:
         gains = f"{d.found:.1f} of {d.gains:.1f}"
         columns = (f"{d.accepted:.1f}", f"{d.false:.1f}", f"{100 * d.share:.1f} %")
         made.append(_line(wide, d.rule, (*columns, f"{d.beyond:.1f}", gains, f"{d.runs:.0f}")))
     made += ["", "ratchet: every candidate is worse by one step; head as a multiple of the anchor"]
     made.append(_line(wide, "rule", ("step", "worst head", "accepted", "runs each")))
-    for r in turned:
+    for r in found.ratchets:
         columns = (f"{r.step:+.0%}", f"x{r.head:.2f}", f"{r.accepted:.1f}", f"{r.runs:.0f}")
         made.append(_line(wide, r.rule, columns))
+    made += ["", f"tickets: each idea changes nothing and is proposed {AGAIN} times"]
+    made.append(_line(wide, "rule", ("ideas", "ever improved")))
+    for t in found.tickets:
+        share = f"{100 * t.succeeded / max(1, t.ideas):.1f} %"
+        made.append(_line(wide, t.rule, (str(t.ideas), share)))
     return [*made, ""]
 
 
@@ -242,20 +287,28 @@ def _line(wide: int, rule: str, columns: Sequence[str]) -> str:
     return f"{rule:{wide}} {' '.join(text.rjust(13) for text in columns)}".rstrip()
 
 
-def targets(
-    found: Sequence[Discoveries], turned: Sequence[Ratchet], *, exact: bool
-) -> list[table.Row]:
-    """Return the figures that have a target."""
+def targets(found: Found, *, exact: bool) -> list[table.Row]:
+    """Return the figures that have a target.
+
+    Args:
+        found: what was simulated.
+        exact: without an allowance for few trials.
+    """
     made = []
-    for d in found:
+    for d in found.discoveries:
         limit = {ours.WHOLE: 0.02, ours.E_LOND: 0.05}.get(d.rule)
         if limit is not None:
             allowed = limit if exact else binomial.three_sigma(limit, max(1, d.total))
             text = f"{d.rule}: false among accepted"
             made.append(table.Row(text, "%", 100 * d.share, 100 * allowed, samples=d.total))
             made.append(table.Row(f"{d.rule}: accepted beyond the margin", "", d.beyond, 0))
-    for r in turned:
+    for r in found.ratchets:
         if r.rule == "ours, with the anchor":
             text = f"ratchet of {r.step:+.0%}: head behind the anchor"
             made.append(table.Row(text, "%", 100 * (r.head - 1), 100 * MARGIN))
+    for t in found.tickets:
+        if t.rule == CONTINUED and t.ideas:
+            text = f"idea proposed {t.proposed} times, continued: ever improved"
+            limit = 100 * binomial.three_sigma(0.05, t.ideas)
+            made.append(table.Row(text, "%", 100 * t.succeeded / t.ideas, limit, samples=t.ideas))
     return made

@@ -121,8 +121,9 @@ def test_the_same_seed_gives_the_same_table_and_another_one_does_not(
 
 
 def test_a_broken_rule_is_found_and_named(capsys: pytest.CaptureFixture[str]) -> None:
-    def credulous(rule: Rule) -> Sequential:
-        return Sequential(replace(rule, alpha_improve=0.9, alpha_accept=0.9, min_pairs=1))
+    def credulous(rule: Rule, inherited: int) -> Sequential:
+        broken = replace(rule, alpha_improve=0.9, alpha_accept=0.9, min_pairs=1)
+        return Sequential(broken, inherited)
 
     code = verdict.main([*LITTLE, "--worlds", "20"], ours.Judge(credulous))
     missed = json.loads(capsys.readouterr().out)["missed"]
@@ -133,8 +134,8 @@ def test_a_broken_rule_is_found_and_named(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_a_rule_that_finds_nothing_misses_its_power(capsys: pytest.CaptureFixture[str]) -> None:
-    def blind(rule: Rule) -> Sequential:
-        return Sequential(replace(rule, alpha_improve=1e-12))
+    def blind(rule: Rule, inherited: int) -> Sequential:
+        return Sequential(replace(rule, alpha_improve=1e-12), inherited)
 
     code = verdict.main([*LITTLE, "--worlds", "3"], ours.Judge(blind))
     missed = json.loads(capsys.readouterr().out)["missed"]
@@ -155,20 +156,21 @@ class TestManyCandidates:
     rows = pool.load()["w2"]
 
     def test_few_false_discoveries_and_a_bounded_ratchet_quick(self) -> None:
-        size = worlds.Size(1, 120, 1, (0.03,), 60, exact=False)
-        found, turned = worlds.simulate(self.rows, size, 5, ours.Judge())
-        assert [r.figure for r in worlds.targets(found, turned, exact=False) if r.missed] == []
-        by_rule = {d.rule: d for d in found}
+        size = worlds.Size(1, 120, 1, (0.03,), 60, 5, exact=False)
+        found = worlds.simulate(self.rows, size, 5, ours.Judge())
+        assert [r.figure for r in worlds.targets(found, exact=False) if r.missed] == []
+        by_rule = {d.rule: d for d in found.discoveries}
         assert by_rule["one run each, 5 % (seed)"].share > 0.5
         assert by_rule[ours.WHOLE].found > 0
 
     @pytest.mark.long
     @pytest.mark.timeout(900)
     def test_false_discoveries_of_a_thousand(self) -> None:
-        size = worlds.Size(3, 1000, 0, (), 0, exact=True)
-        found = worlds.discoveries(self.rows, size, 20261126, ours.Judge())
-        assert [r.figure for r in worlds.targets(found, (), exact=True) if r.missed] == []
-        by_rule = {d.rule: d for d in found}
+        size = worlds.Size(3, 1000, 0, (), 0, 0, exact=True)
+        made = worlds.discoveries(self.rows, size, 20261126, ours.Judge())
+        found = worlds.Found(made, [], [])
+        assert [r.figure for r in worlds.targets(found, exact=True) if r.missed] == []
+        by_rule = {d.rule: d for d in made}
         assert by_rule[ours.WHOLE].found > 0.6 * by_rule[ours.WHOLE].gains
         assert by_rule[ours.E_LOND].found > 0.35 * by_rule[ours.E_LOND].gains
         assert by_rule["one run each, 5 % (seed)"].share > 0.8
@@ -177,10 +179,18 @@ class TestManyCandidates:
     @pytest.mark.timeout(900)
     @pytest.mark.parametrize("step", [0.02, 0.03, 0.04])
     def test_three_hundred_small_losses(self, step: float) -> None:
-        size = worlds.Size(0, 0, 2, (step,), 300, exact=True)
+        size = worlds.Size(0, 0, 2, (step,), 300, 0, exact=True)
         seed, _, anchored = worlds.ratchets(self.rows, size, 20261126, ours.Judge())
         assert anchored.head <= 1.05
         assert seed.head > 10
+
+    @pytest.mark.long
+    @pytest.mark.timeout(600)
+    def test_an_idea_that_returns_is_no_lottery_ticket(self) -> None:
+        size = worlds.Size(0, 0, 0, (), 0, 60, exact=True)
+        won = {t.rule: t.succeeded for t in worlds.tickets(self.rows, size, 9, ours.Judge())}
+        assert won[worlds.CONTINUED] <= 60 * binomial.three_sigma(0.05, 60)
+        assert won[worlds.ANEW] > 60 * 0.15
 
 
 # --- verdicts on this machine -------------------------------------------------------------------
