@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 
 import aa
+import answers
 import binomial
 import msgspec
 import ours
@@ -200,7 +201,7 @@ def sample(cost: float) -> Sample:
     return Sample(cpu_ns=round(cost), wall_ns=round(cost), rss_bytes=10**7)
 
 
-def record(effect: float) -> aa.Record:
+def record(effect: float) -> answers.Record:
     """Return a candidate whose every pair shows the effect."""
     pair = Pair(
         started_ns=1, candidate_first=False, baseline=sample(1e8), candidate=sample(1e8 + effect)
@@ -220,7 +221,7 @@ def record(effect: float) -> aa.Record:
         started_ns=1,
         wall_ns=1,
     )
-    return aa.Record(program="loop", seed=1, load=(1.0, 1.0), evaluation=evaluation)
+    return answers.Record(program="loop", seed=1, load=(1.0, 1.0), evaluation=evaluation)
 
 
 def written(folder: Path, effects: list[float]) -> Path:
@@ -244,7 +245,7 @@ def test_false_verdicts_are_counted_and_too_many_are_an_error(
     code: int,
     missed: str,
 ) -> None:
-    assert aa.judge(written(tmp_path, effects), as_json=True) == code
+    assert answers.judge(written(tmp_path, effects), as_json=True) == code
     found = json.loads(capsys.readouterr().out)["missed"]
     assert any(figure.startswith(missed) for figure in found) == bool(code)
 
@@ -256,14 +257,14 @@ def test_real_candidates_that_change_nothing_are_evaluated_and_the_file_goes_on(
     for wanted in ("1", "2"):
         monkeypatch.setattr("sys.argv", ["aa.py", "collect", str(file), "--verdicts", wanted])
         assert aa.main() == 0
-    records = aa.read(file)
+    records = answers.read(file)
     assert [r.program for r in records] == ["loop", "objects"]
     assert all(r.evaluation.status is EvaluationStatus.OK for r in records)
     assert {r.evaluation.sandbox.backend for r in records} != {"none"}
-    verdicts = [aa.judged(r) for r in records]
+    verdicts = [answers.judged(r) for r in records]
     assert all(v.runs >= 12 for v in verdicts)
     out = tmp_path / "pool.csv.gz"
-    aa.pool(file, out)
+    answers.pool(file, out)
     again = pool.load(out)
     assert sum(len(rows) for rows in again.values()) == sum(
         len(s.pairs) for r in records for s in r.evaluation.series if s.stage is Stage.SCREEN
