@@ -73,6 +73,20 @@ SCALES = (1 / 0.02, 1 / 0.06, 1 / 0.2, 1 / 0.6)
 """The lambdas of the e-value's mixture; see `ouroboros.governor.eprocess`."""
 
 
+def amount(scale: str, unit: str, value: float, *, signed: bool = True) -> str:
+    """Return a change or a margin as people read it: `+4.0%`, or `+0.25 points`.
+
+    Args:
+        scale: a `Scale`, as comparisons hold it.
+        unit: of the metric, used for differences.
+        value: a fraction, or a difference in the unit.
+        signed: whether a gain is told from a loss; margins are not signed.
+    """
+    if scale == Scale.RATIO:
+        return f"{value:+.1%}" if signed else f"{value * 100:.4g}%"
+    return f"{value:{'+' if signed else ''}.4g} {unit}".rstrip()
+
+
 class MetricSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One metric of one benchmark with everything decided: no defaults are left open.
 
