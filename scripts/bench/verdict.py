@@ -237,7 +237,7 @@ def main(argv: Sequence[str] | None = None, judge: ours.Judge | None = None) -> 
     judge = judge or ours.Judge()
     begun = time.monotonic()
     pool = recorded.load(given.pool)
-    count = given.worlds or (60 if given.quick else 600)
+    count = given.worlds or (60 if given.quick else 400)
     cells = Bench(pool, count, given.seed, judge).cells() if given.only != "simulations" else []
     size = worlds.QUICK if given.quick else worlds.FULL
     noise = list(pool.values())[-1]
