@@ -71,7 +71,7 @@ class Judge:
 
         def answer(pairs: Iterator[Pair]) -> Answer:
             sequential, series = self.stage(config, Stage.SCREEN, pairs)
-            outcome = sequential.comparison(BENCHMARK, Stage.SCREEN).outcome
+            outcome = sequential.outcome("cpu")
             return Answer(outcome, 2 * len(series.pairs))
 
         return answer
@@ -84,7 +84,7 @@ class Judge:
             sequential = self._start(rule, 0)
             while not sequential.settled:
                 sequential.push(next(pairs))
-            outcome = sequential.comparison(BENCHMARK, Stage.SCREEN).outcome
+            outcome = sequential.outcome("cpu")
             return Answer(outcome, 2 * sequential.pairs)
 
         return answer
@@ -155,7 +155,7 @@ def _worth(config: Config, sequential: Sequential) -> bool:
     """Whether the executor would go on: a gain, or harmless where that is enough."""
     if sequential.improved or not config.governor.accept_neutral:
         return sequential.improved
-    return sequential.comparison(BENCHMARK, Stage.SCREEN).outcome is Outcome.NEUTRAL
+    return sequential.outcome("cpu") is Outcome.NEUTRAL
 
 
 def rules(judge: Judge) -> dict[str, Rule]:
