@@ -250,6 +250,23 @@ def test_false_verdicts_are_counted_and_too_many_are_an_error(
     assert any(figure.startswith(missed) for figure in found) == bool(code)
 
 
+RECORDED = Path(__file__).parents[2] / "docs" / "evidence" / "2026-11-26-verdicts-aa.jsonl.gz"
+
+
+def test_recorded_verdicts_on_unchanged_programs_are_still_right() -> None:
+    verdicts = [answers.judged(r) for r in answers.read(RECORDED)[:80]]
+    missed = [r.figure for r in answers.rates(verdicts, null=True) if r.missed]
+    assert missed == []
+    assert not any(v.promoted for v in verdicts)
+
+
+@pytest.mark.long
+def test_all_recorded_verdicts_are_still_right(capsys: pytest.CaptureFixture[str]) -> None:
+    assert answers.judge(RECORDED, as_json=True) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert rows[0]["samples"] >= 200
+
+
 def test_real_candidates_that_change_nothing_are_evaluated_and_the_file_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
