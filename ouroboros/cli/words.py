@@ -1,12 +1,14 @@
 """Numbers as people read them. Pure: the clock is an argument.
 
 The sign of a change is that of the cost: -23.4 % is 23.4 % less time or memory. An interval is
-written as "-23.4 % (-27.1 .. -19.8 %), 14 pairs"; a bound that is not known yet is `?`.
+written as "-23.4 % (-27.1 .. -19.8 %), 14 pairs"; a bound that is not known yet is `?`. What is
+compared by difference is written in its unit.
 """
 
 import unicodedata
 from collections.abc import Sequence
 
+from ouroboros.model import metric
 from ouroboros.model.proposal import FileChange, FileStatus
 from ouroboros.model.verdict import Comparison
 
@@ -67,6 +69,11 @@ def interval(comparison: Comparison) -> str:
     pairs = f"{comparison.pairs} pair{'' if comparison.pairs == 1 else 's'}"
     if comparison.change is None:
         return f"no estimate, {pairs}"
+    if comparison.scale == metric.Scale.DIFFERENCE:
+        ends = (comparison.lower, comparison.upper)
+        low, high = ("?" if v is None else metric.amount(comparison.scale, "", v) for v in ends)
+        change = metric.amount(comparison.scale, comparison.unit, comparison.change)
+        return f"{change} ({low} .. {high}), {pairs}"
     bounds = f"({_bound(comparison.lower)} .. {_bound(comparison.upper)} %)"
     return f"{percent(comparison.change)} {bounds}, {pairs}"
 

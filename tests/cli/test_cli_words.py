@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from ouroboros.cli.words import (
     SECOND,
@@ -94,6 +95,11 @@ def comparison(
 )
 def test_intervals(values: tuple[float | None, float | None, float | None, int], text: str) -> None:
     assert interval(comparison(*values)) == text
+
+
+def test_differences_are_written_in_their_unit() -> None:
+    made = replace(comparison(0.5, None, 1.25, 9), scale="difference", unit="points")
+    assert interval(made) == "+0.5 points (? .. +1.25), 9 pairs"
 
 
 @pytest.mark.parametrize(

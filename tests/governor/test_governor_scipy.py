@@ -96,6 +96,19 @@ def test_no_more_than_alpha_of_all_coins_ever_prove_what_is_not_so(sizes: list[f
     assert false <= alpha * 2 ** len(sizes)
 
 
+def test_the_noise_below_is_what_its_name_says() -> None:
+    expected = {
+        "student-2": stats.t(2, scale=0.08),
+        "cauchy": stats.cauchy(scale=0.08),
+        "laplace": stats.laplace(scale=0.08),
+        "normal": stats.norm(scale=0.08),
+    }
+    for name, law in expected.items():
+        rng = random.Random(name)
+        drawn = [NOISE[name](rng) for _ in range(2000)]
+        assert stats.kstest(drawn, law.cdf).pvalue > 1e-4
+
+
 # --- validity, by simulation ---------------------------------------------------------------------
 
 Draw = Callable[[random.Random], float]
@@ -106,17 +119,13 @@ def _coin(draw: Draw) -> Draw:
     return lambda rng: draw(rng) * rng.choice((1, -1))
 
 
-def _quantile(of: object) -> Draw:
-    return lambda rng: 0.08 * float(of.ppf(rng.uniform(1e-9, 1 - 1e-9)))  # type: ignore[attr-defined]
-
-
 NOISE: dict[str, Draw] = {
     "normal": lambda rng: rng.gauss(0, 0.08),
     "quiet": lambda rng: rng.gauss(0, 0.002),
     "loud": lambda rng: rng.gauss(0, 0.5),
-    "student-2": _quantile(stats.t(2)),
-    "cauchy": _quantile(stats.cauchy()),
-    "laplace": _quantile(stats.laplace()),
+    "student-2": lambda rng: 0.08 * rng.gauss(0, 1) / math.sqrt(rng.expovariate(1) + 1e-12),
+    "cauchy": lambda rng: 0.08 * math.tan(math.pi * (rng.random() - 0.5)),
+    "laplace": _coin(lambda rng: rng.expovariate(1 / 0.08)),
     "skewed": _coin(lambda rng: rng.expovariate(1 / 0.1)),
     "bimodal": _coin(lambda rng: 0.2 + rng.gauss(0, 0.01)),
     "bursts": _coin(lambda rng: 0.8 if rng.random() < 0.1 else rng.gauss(0, 0.03)),
@@ -184,25 +193,25 @@ def _keeps_its_promises(configured: Config, noise: str, worlds: int) -> None:
 
 @pytest.mark.parametrize("noise", ["normal", "student-2", "bimodal"])
 def test_the_rule_keeps_its_promises(noise: str) -> None:
-    _keeps_its_promises(ONE, noise, 80)
+    _keeps_its_promises(ONE, noise, 50)
 
 
 def test_a_gain_in_any_of_four_objectives_is_claimed_no_more_often_than_in_one() -> None:
-    _keeps_its_promises(FOUR, "normal", 50)
+    _keeps_its_promises(FOUR, "normal", 30)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("noise", NOISE)
 def test_the_rule_keeps_its_promises_on_any_noise(noise: str) -> None:
-    _keeps_its_promises(ONE, noise, 1500)
+    _keeps_its_promises(ONE, noise, 400)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("noise", ["normal", "student-2", "bursts"])
 def test_four_objectives_share_one_level_on_any_noise(noise: str) -> None:
-    _keeps_its_promises(FOUR, noise, 600)
+    _keeps_its_promises(FOUR, noise, 150)
 
 
 def _ever_proves(draw: Draw, alpha: float, worlds: int, name: str) -> int:
@@ -230,7 +239,7 @@ def test_what_is_not_so_is_proven_no_more_often_than_alpha(noise: str) -> None:
 def test_what_is_not_so_is_proven_no_more_often_than_alpha_in_many_worlds(
     noise: str, alpha: float
 ) -> None:
-    assert _ever_proves(NOISE[noise], alpha, 8000, noise) <= _nominal(alpha, 8000)
+    assert _ever_proves(NOISE[noise], alpha, 3000, noise) <= _nominal(alpha, 3000)
 
 
 def test_the_world_of_these_tests_is_not_blind() -> None:
