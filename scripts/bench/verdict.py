@@ -1,7 +1,7 @@
 """How often the governor is wrong, beside what others would have answered to the same pairs.
 
     .venv/bin/python scripts/bench/verdict.py [--quick] [--json] [--seed N] [--worlds N]
-                                              [--pool FILE] [--only replays|simulations]
+                                              [--pool FILE] [--only replays|simulations] [--jobs N]
 
 **Replays.** Windows of recorded pairs of an unchanged program get a fair coin and a known effect
 (`pool.py`); the product's own rule (`ours.py`) and those of others (`rivals.py`) answer. All rules
@@ -14,11 +14,13 @@ Exit code 1 where a target is missed. `--pool` replays other pairs (`aa.py pool`
 """
 
 import argparse
+import itertools
 import json
 import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -70,20 +72,19 @@ class Bench(NamedTuple):
     seed: int
     judge: ours.Judge = ours.Judge()
 
-    def cells(self) -> list[Cell]:
-        """Have every rule answer everything."""
-        rules = rivals.rules() | ours.rules(self.judge)
-        return [
-            self._cell(name, rule, metric, workload, effect)
-            for metric in METRICS
-            for name, rule in rules.items()
-            for workload in self.pool
-            for effect in EFFECTS
-        ]
+    def cells(self, jobs: int = 1) -> list[Cell]:
+        """Have every rule answer everything; the answers do not depend on how many processes."""
+        names = [*rivals.rules(), *ours.rules(self.judge)]
+        wanted = list(itertools.product(METRICS, names, self.pool, EFFECTS))
+        if jobs == 1:
+            return [self.cell(one) for one in wanted]
+        with ProcessPoolExecutor(jobs) as processes:
+            return list(processes.map(self.cell, wanted))
 
-    def _cell(
-        self, name: str, rule: rivals.Rule, metric: str, workload: str, effect: float
-    ) -> Cell:
+    def cell(self, wanted: tuple[str, str, str, float]) -> Cell:
+        """Have one rule answer: metric, rule, workload, effect."""
+        metric, name, workload, effect = wanted
+        rule = (rivals.rules() | ours.rules(self.judge))[name]
         counts, runs = Counter[Outcome](), 0
         for number in range(self.worlds):
             seed = f"{self.seed}:{workload}:{number}"
@@ -226,6 +227,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--worlds", type=int, help="verdicts of each figure")
+    parser.add_argument("--jobs", type=int, default=1, help="processes for the replays")
     parser.add_argument("--pool", type=Path, default=recorded.RECORDED)
     parser.add_argument("--only", choices=("replays", "simulations"))
     return parser.parse_args(argv)
@@ -238,7 +240,9 @@ def main(argv: Sequence[str] | None = None, judge: ours.Judge | None = None) -> 
     begun = time.monotonic()
     pool = recorded.load(given.pool)
     count = given.worlds or (60 if given.quick else 400)
-    cells = Bench(pool, count, given.seed, judge).cells() if given.only != "simulations" else []
+    cells = []
+    if given.only != "simulations":
+        cells = Bench(pool, count, given.seed, judge).cells(given.jobs)
     size = worlds.QUICK if given.quick else worlds.FULL
     noise = list(pool.values())[-1]
     simulate = given.only != "replays"

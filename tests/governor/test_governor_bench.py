@@ -113,6 +113,11 @@ def table_of(capsys: pytest.CaptureFixture[str], *more: str) -> tuple[int, str]:
     return code, capsys.readouterr().out
 
 
+def test_more_processes_give_the_same_table() -> None:
+    bench = verdict.Bench(pool.load(), 1, 1)
+    assert bench.cells(jobs=2) == bench.cells()
+
+
 def test_the_same_seed_gives_the_same_table_and_another_one_does_not(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
