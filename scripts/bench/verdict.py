@@ -227,7 +227,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--worlds", type=int, help="verdicts of each figure")
-    parser.add_argument("--jobs", type=int, default=1, help="processes for the replays")
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--pool", type=Path, default=recorded.RECORDED)
     parser.add_argument("--only", choices=("replays", "simulations"))
     return parser.parse_args(argv)
@@ -248,7 +248,7 @@ def main(argv: Sequence[str] | None = None, judge: ours.Judge | None = None) -> 
     simulate = given.only != "replays"
     found = worlds.Found([], [], [])
     if simulate:
-        found = worlds.simulate(noise, size, given.seed, judge)
+        found = worlds.simulate(worlds.Scene(noise, size, given.seed, judge), given.jobs)
     rows = [*(targets(cells) if cells else []), *worlds.targets(found, exact=size.exact)]
     if given.json:
         missed = [row.figure for row in rows if row.missed]

@@ -13,9 +13,12 @@ a lottery; continued, all its pairs are one test.
 The noise is that of recorded pairs, the rules are the product's own objects (`ours.py`).
 """
 
+import itertools
 import random
 import statistics
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from typing import NamedTuple
 
 import binomial
@@ -45,7 +48,7 @@ class Size(NamedTuple):
     """Whether targets are met without an allowance for the few trials."""
 
 
-FULL = Size(5, 1000, 3, (0.01, 0.02, 0.03, 0.04), 300, 200, exact=True)
+FULL = Size(3, 1000, 2, (0.01, 0.02, 0.03, 0.04), 300, 100, exact=True)
 QUICK = Size(1, 200, 1, (0.03,), 100, 20, exact=False)
 
 
@@ -100,13 +103,38 @@ Stream = Callable[[int, Iterator[Pair]], tuple[bool, int]]
 """Number of the candidate (from 1) and its pairs in; whether it is accepted, and its runs, out."""
 
 
-def simulate(rows: Rows, size: Size, seed: int, judge: ours.Judge) -> Found:
-    """Simulate everything."""
+class Scene(NamedTuple):
+    """Where simulations play."""
+
+    rows: Rows
+    size: Size
+    seed: int
+    judge: ours.Judge
+
+
+def simulate(scene: Scene, jobs: int = 1) -> Found:
+    """Simulate everything; the figures do not depend on how many processes."""
+    rules = list(streams(scene.judge))
+    turns = list(itertools.product(RATCHETS, scene.size.steps))
+    tasks: list[Callable[[], Discoveries | Ratchet | Tickets]] = [
+        *(partial(discover, scene, name) for name in rules),
+        *(partial(ratchet, scene, name, step) for name, step in turns),
+        *(partial(tickets, scene, name) for name in TICKETS),
+    ]
+    if jobs == 1:
+        made = [task() for task in tasks]
+    else:
+        with ProcessPoolExecutor(jobs) as processes:
+            made = list(processes.map(_do, tasks))
     return Found(
-        discoveries(rows, size, seed, judge),
-        ratchets(rows, size, seed, judge),
-        tickets(rows, size, seed, judge),
+        [one for one in made if isinstance(one, Discoveries)],
+        [one for one in made if isinstance(one, Ratchet)],
+        [one for one in made if isinstance(one, Tickets)],
     )
+
+
+def _do(task: Callable[[], Discoveries | Ratchet | Tickets]) -> Discoveries | Ratchet | Tickets:
+    return task()
 
 
 # --- discoveries --------------------------------------------------------------------------------
@@ -160,80 +188,69 @@ def _e_lond(judge: ours.Judge) -> Stream:
     return answer
 
 
-def discoveries(rows: Rows, size: Size, seed: int, judge: ours.Judge) -> list[Discoveries]:
-    """Give the same candidates to every rule."""
-    made = []
-    for name, start in streams(judge).items():
-        worlds = [_world(rows, size, f"{seed}:{number}", start()) for number in range(size.worlds)]
-        accepted = [[e for e, yes, _ in world if yes] for world in worlds]
-        made.append(
-            Discoveries(
-                rule=name,
-                accepted=statistics.fmean(len(a) for a in accepted),
-                false=statistics.fmean(sum(e >= 0 for e in a) for a in accepted),
-                share=statistics.fmean(sum(e >= 0 for e in a) / max(1, len(a)) for a in accepted),
-                beyond=statistics.fmean(sum(e > MARGIN for e in a) for a in accepted),
-                found=statistics.fmean(sum(e < 0 for e in a) for a in accepted),
-                gains=statistics.fmean(sum(e < 0 for e, _, _ in world) for world in worlds),
-                runs=statistics.fmean(runs for world in worlds for _, _, runs in world),
-                total=sum(len(a) for a in accepted),
-            )
-        )
-    return made
+def discover(scene: Scene, name: str) -> Discoveries:
+    """Give all candidates to one rule; every rule gets the same."""
+    start, seed, mean = streams(scene.judge)[name], scene.seed, statistics.fmean
+    worlds = [_world(scene, f"{seed}:{n}", start()) for n in range(scene.size.worlds)]
+    accepted = [[e for e, yes, _ in world if yes] for world in worlds]
+    return Discoveries(
+        rule=name,
+        accepted=mean(len(a) for a in accepted),
+        false=mean(sum(e >= 0 for e in a) for a in accepted),
+        share=mean(sum(e >= 0 for e in a) / max(1, len(a)) for a in accepted),
+        beyond=mean(sum(e > MARGIN for e in a) for a in accepted),
+        found=mean(sum(e < 0 for e in a) for a in accepted),
+        gains=mean(sum(e < 0 for e, _, _ in world) for world in worlds),
+        runs=mean(runs for world in worlds for _, _, runs in world),
+        total=sum(len(a) for a in accepted),
+    )
 
 
-def _world(rows: Rows, size: Size, seed: str, stream: Stream) -> list[tuple[float, bool, int]]:
+def _world(scene: Scene, seed: str, stream: Stream) -> list[tuple[float, bool, int]]:
     found = []
-    for number, effect in enumerate(effects(size, seed), 1):
-        pairs = recorded.World(rows, f"{seed}:{number}").pairs(1 + effect)
+    for number, effect in enumerate(effects(scene.size, seed), 1):
+        pairs = recorded.World(scene.rows, f"{seed}:{number}").pairs(1 + effect)
         found.append((effect, *stream(number, pairs)))
     return found
 
 
 # --- ratchet ------------------------------------------------------------------------------------
 
+SEED, ALONE, ANCHORED = (
+    "one run each, 5 % (seed)",
+    "ours, against the head alone",
+    "ours, with the anchor",
+)
+RATCHETS = (SEED, ALONE, ANCHORED)
 
-def ratchets(rows: Rows, size: Size, seed: int, judge: ours.Judge) -> list[Ratchet]:
-    """Let every rule accept small losses."""
-    config = ours.configured("accept_neutral = true")
-    single = rivals.rules()["one run each, 5 % (seed)"]
 
-    def seeds(world: recorded.World, head: float, step: float) -> tuple[bool, int]:
-        answer = single(world.pairs(head * (1 + step), head))
-        return answer.outcome is not Outcome.REGRESSED, answer.runs
+def ratchet(scene: Scene, name: str, step: float) -> Ratchet:
+    """Let one rule accept small losses."""
+    config, single = ours.configured("accept_neutral = true"), rivals.rules()[SEED]
 
-    def alone(world: recorded.World, head: float, step: float) -> tuple[bool, int]:
-        answer = judge.verdict(config, world.pairs(head * (1 + step), head))
-        return answer.outcome in PASSES, answer.runs
-
-    def anchored(world: recorded.World, head: float, step: float) -> tuple[bool, int]:
+    def accepts(world: recorded.World, head: float) -> tuple[bool, int]:
         new = head * (1 + step)
-        anchor = world.pairs(new) if head != 1 else None  # the anchor is the head itself
-        answer = judge.verdict(config, world.pairs(new, head), anchor=anchor)
+        pairs = world.pairs(new, head)
+        if name == SEED:
+            answer = single(pairs)
+            return answer.outcome is not Outcome.REGRESSED, answer.runs
+        bounded = name == ANCHORED and head != 1  # at first the anchor is the head itself
+        anchor = world.pairs(new) if bounded else None
+        answer = scene.judge.verdict(config, pairs, anchor=anchor)
         return answer.outcome in PASSES, answer.runs
 
-    rules = {
-        "one run each, 5 % (seed)": seeds,
-        "ours, against the head alone": alone,
-        "ours, with the anchor": anchored,
-    }
-    made = []
-    for name, rule in rules.items():
-        for step in size.steps:
-            ends = []
-            for number in range(size.ratchets):
-                head, accepted, runs = 1.0, 0, 0
-                for candidate in range(size.length):
-                    world = recorded.World(rows, f"{seed}:{step}:{number}:{candidate}")
-                    yes, took = rule(world, head, step)
-                    runs += took
-                    if yes:
-                        head, accepted = head * (1 + step), accepted + 1
-                ends.append((head, accepted, runs / size.length))
-            heads, counts, each = zip(*ends, strict=True)
-            mean = statistics.fmean
-            made.append(Ratchet(name, step, max(heads), mean(counts), mean(each)))
-    return made
+    ends = []
+    for number in range(scene.size.ratchets):
+        head, accepted, runs = 1.0, 0, 0
+        for candidate in range(scene.size.length):
+            world = recorded.World(scene.rows, f"{scene.seed}:{step}:{number}:{candidate}")
+            yes, took = accepts(world, head)
+            runs += took
+            if yes:
+                head, accepted = head * (1 + step), accepted + 1
+        ends.append((head, accepted, runs / scene.size.length))
+    heads, counts, each = zip(*ends, strict=True)
+    return Ratchet(name, step, max(heads), statistics.fmean(counts), statistics.fmean(each))
 
 
 # --- tickets ------------------------------------------------------------------------------------
@@ -241,20 +258,22 @@ def ratchets(rows: Rows, size: Size, seed: int, judge: ours.Judge) -> list[Ratch
 AGAIN = 20
 ANEW, ANEW_WHOLE = "ours, anew: screening", "ours, anew: confirmed"
 CONTINUED = "ours, continued: screening"
+TICKETS = (ANEW, ANEW_WHOLE, CONTINUED)
 
 
-def tickets(rows: Rows, size: Size, seed: int, judge: ours.Judge) -> list[Tickets]:
+def tickets(scene: Scene, name: str) -> Tickets:
     """Propose the same ideas again and again."""
-    own = ours.configured()
-    screening, whole = judge.screening(own), judge.whole(own)
-    won = dict.fromkeys((ANEW, ANEW_WHOLE, CONTINUED), 0)
-    for idea in range(size.ideas):
-        worlds = [recorded.World(rows, f"{seed}:{idea}:{k}").pairs(1.0) for k in range(AGAIN)]
-        won[ANEW] += any(screening(w).outcome is Outcome.IMPROVED for w in worlds)
-        won[ANEW_WHOLE] += any(whole(w).outcome is Outcome.IMPROVED for w in worlds)
-        prior: list[Pair] = []
-        won[CONTINUED] += any(judge.continued(prior, w) is Outcome.IMPROVED for w in worlds)
-    return [Tickets(rule, AGAIN, count, size.ideas) for rule, count in won.items()]
+    judge, own, won = scene.judge, ours.configured(), 0
+    rule = judge.whole(own) if name == ANEW_WHOLE else judge.screening(own)
+    for idea in range(scene.size.ideas):
+        seeds = [f"{scene.seed}:{idea}:{number}" for number in range(AGAIN)]
+        worlds = [recorded.World(scene.rows, seed).pairs(1.0) for seed in seeds]
+        if name == CONTINUED:
+            prior: list[Pair] = []
+            won += any(judge.continued(prior, w) is Outcome.IMPROVED for w in worlds)
+        else:
+            won += any(rule(w).outcome is Outcome.IMPROVED for w in worlds)
+    return Tickets(name, AGAIN, won, scene.size.ideas)
 
 
 # --- tables -------------------------------------------------------------------------------------
@@ -303,7 +322,7 @@ def targets(found: Found, *, exact: bool) -> list[table.Row]:
             made.append(table.Row(text, "%", 100 * d.share, 100 * allowed, samples=d.total))
             made.append(table.Row(f"{d.rule}: accepted beyond the margin", "", d.beyond, 0))
     for r in found.ratchets:
-        if r.rule == "ours, with the anchor":
+        if r.rule == ANCHORED:
             text = f"ratchet of {r.step:+.0%}: head behind the anchor"
             made.append(table.Row(text, "%", 100 * (r.head - 1), 100 * MARGIN))
     for t in found.tickets:

@@ -163,7 +163,7 @@ class TestManyCandidates:
 
     def test_few_false_discoveries_and_a_bounded_ratchet_quick(self) -> None:
         size = worlds.Size(1, 120, 1, (0.03,), 60, 5, exact=False)
-        found = worlds.simulate(self.rows, size, 5, ours.Judge())
+        found = worlds.simulate(worlds.Scene(self.rows, size, 5, ours.Judge()))
         assert [r.figure for r in worlds.targets(found, exact=False) if r.missed] == []
         by_rule = {d.rule: d for d in found.discoveries}
         assert by_rule["one run each, 5 % (seed)"].share > 0.5
@@ -173,7 +173,8 @@ class TestManyCandidates:
     @pytest.mark.timeout(900)
     def test_false_discoveries_of_a_thousand(self) -> None:
         size = worlds.Size(3, 1000, 0, (), 0, 0, exact=True)
-        made = worlds.discoveries(self.rows, size, 20261126, ours.Judge())
+        scene = worlds.Scene(self.rows, size, 20261126, ours.Judge())
+        made = [worlds.discover(scene, name) for name in worlds.streams(scene.judge)]
         found = worlds.Found(made, [], [])
         assert [r.figure for r in worlds.targets(found, exact=True) if r.missed] == []
         by_rule = {d.rule: d for d in made}
@@ -186,7 +187,10 @@ class TestManyCandidates:
     @pytest.mark.parametrize("step", [0.02, 0.03, 0.04])
     def test_three_hundred_small_losses(self, step: float) -> None:
         size = worlds.Size(0, 0, 2, (step,), 300, 0, exact=True)
-        seed, _, anchored = worlds.ratchets(self.rows, size, 20261126, ours.Judge())
+        scene = worlds.Scene(self.rows, size, 20261126, ours.Judge())
+        seed, anchored = (
+            worlds.ratchet(scene, name, step) for name in (worlds.SEED, worlds.ANCHORED)
+        )
         assert anchored.head <= 1.05
         assert seed.head > 10
 
@@ -194,7 +198,8 @@ class TestManyCandidates:
     @pytest.mark.timeout(600)
     def test_an_idea_that_returns_is_no_lottery_ticket(self) -> None:
         size = worlds.Size(0, 0, 0, (), 0, 60, exact=True)
-        won = {t.rule: t.succeeded for t in worlds.tickets(self.rows, size, 9, ours.Judge())}
+        scene = worlds.Scene(self.rows, size, 9, ours.Judge())
+        won = {name: worlds.tickets(scene, name).succeeded for name in worlds.TICKETS}
         assert won[worlds.CONTINUED] <= 60 * binomial.three_sigma(0.05, 60)
         assert won[worlds.ANEW] > 60 * 0.15
 
