@@ -108,7 +108,7 @@ def robust_sd(xs: Sequence[float]) -> float | None:
 
 def _softplus(x: float) -> float:
     """Return log(1 + e^x) without overflow."""
-    return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
+    return x + math.log1p(math.exp(-x)) if x > 0 else math.log1p(math.exp(x))
 
 
 def _log_mean_exp(logs: Sequence[float]) -> float:

@@ -6,6 +6,7 @@ broken.
 
 from collections.abc import Callable, Iterator
 
+from msgspec.structs import replace
 from rivals import Answer, Rule
 
 from ouroboros.config import Config, parse
@@ -43,8 +44,8 @@ def configured(governor: str = "") -> Config:
 class Judge:
     """How pairs are judged."""
 
-    def __init__(self, start: Callable[[compare.Rule], Sequential] = Sequential) -> None:
-        """Take what makes a comparison of a rule."""
+    def __init__(self, start: Callable[[compare.Rule, int], Sequential] = Sequential) -> None:
+        """Take what makes a comparison of a rule and the number of inherited pairs."""
         self._start = start
 
     def stage(
@@ -58,7 +59,7 @@ class Judge:
             pairs: where they come from.
             level: of "improved", where it is not that of the configuration.
         """
-        sequential = self._start(rule_for(config, BENCHMARK, stage, alpha_improve=level))
+        sequential = self._start(rule_for(config, BENCHMARK, stage, alpha_improve=level), 0)
         taken = []
         while not sequential.settled:
             taken.append(next(pairs))
@@ -70,7 +71,7 @@ class Judge:
 
         def answer(pairs: Iterator[Pair]) -> Answer:
             sequential, series = self.stage(config, Stage.SCREEN, pairs)
-            outcome = sequential.comparison(BENCHMARK, Stage.SCREEN).outcome
+            outcome = sequential.outcome("cpu")
             return Answer(outcome, 2 * len(series.pairs))
 
         return answer
@@ -80,13 +81,23 @@ class Judge:
         rule = rule_for(configured(), BENCHMARK, Stage.SCREEN, purpose=Purpose.WATCH)
 
         def answer(pairs: Iterator[Pair]) -> Answer:
-            sequential = self._start(rule)
+            sequential = self._start(rule, 0)
             while not sequential.settled:
                 sequential.push(next(pairs))
-            outcome = sequential.comparison(BENCHMARK, Stage.SCREEN).outcome
+            outcome = sequential.outcome("cpu")
             return Answer(outcome, 2 * sequential.pairs)
 
         return answer
+
+    def continued(self, prior: list[Pair], pairs: Iterator[Pair]) -> Outcome:
+        """Screen an idea once more, on from the pairs that are there; new ones join them."""
+        sequential = self._start(rule_for(configured(), BENCHMARK, Stage.SCREEN), len(prior))
+        for pair in prior:
+            sequential.push(pair)
+        while not sequential.settled:
+            prior.append(replace(next(pairs), started_ns=len(prior)))
+            sequential.push(prior[-1])
+        return Outcome.IMPROVED if sequential.improved else Outcome.INCONCLUSIVE
 
     def whole(self, config: Config) -> Rule:
         """Return the whole verdict as a rule: improved where it would promote for a gain."""
@@ -144,7 +155,7 @@ def _worth(config: Config, sequential: Sequential) -> bool:
     """Whether the executor would go on: a gain, or harmless where that is enough."""
     if sequential.improved or not config.governor.accept_neutral:
         return sequential.improved
-    return sequential.comparison(BENCHMARK, Stage.SCREEN).outcome is Outcome.NEUTRAL
+    return sequential.outcome("cpu") is Outcome.NEUTRAL
 
 
 def rules(judge: Judge) -> dict[str, Rule]:

@@ -8,7 +8,7 @@ thereby right or wrong by construction, and the noise is a real machine's.
 import csv
 import gzip
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,6 +57,30 @@ def _run(row: dict[str, str], side: str) -> Run:
         float(row[f"{side}_wall_ms"]) * 1e6,
         int(row[f"{side}_rss_kb"]) * 1024,
     )
+
+
+_HEADS = "workload,round,first,start_s,a_wall_ms,b_wall_ms,a_cpu_ms,b_cpu_ms,a_rss_kb,b_rss_kb"
+
+
+def write(path: Path, pairs: Mapping[str, Sequence[Pair]]) -> None:
+    """Write pairs by workload as they are recorded; the baseline is a, the candidate b."""
+    with gzip.open(path, "wt", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(_HEADS.split(","))
+        for workload, own in pairs.items():
+            for number, pair in enumerate(own):
+                sides = (pair.baseline, pair.candidate)
+                writer.writerow(
+                    (
+                        workload,
+                        number,
+                        "B" if pair.candidate_first else "A",
+                        f"{pair.started_ns / 1e9:.3f}",
+                        *(f"{side.wall_ns / 1e6:.3f}" for side in sides),
+                        *(f"{side.cpu_ns / 1e6:.3f}" for side in sides),
+                        *(side.rss_bytes // 1024 for side in sides),
+                    )
+                )
 
 
 class World:

@@ -1,24 +1,26 @@
 """How often the governor is wrong, beside what others would have answered to the same pairs.
 
     .venv/bin/python scripts/bench/verdict.py [--quick] [--json] [--seed N] [--worlds N]
-                                              [--pool FILE] [--only replays|simulations]
+                                              [--pool FILE] [--only replays|simulations] [--jobs N]
 
 **Replays.** Windows of recorded pairs of an unchanged program get a fair coin and a known effect
 (`pool.py`); the product's own rule (`ours.py`) and those of others (`rivals.py`) answer. All rules
 and all effects see the same windows. Figures are percent of the verdicts, one for each workload.
 
-**Simulations** (`worlds.py`): a thousand candidates of which most are
-nothing, and a ratchet of small losses.
+**Simulations** (`worlds.py`): a thousand candidates of which most are nothing, a ratchet of small
+losses, ideas that are proposed again and again.
 
 Exit code 1 where a target is missed. `--pool` replays other pairs (`aa.py pool` writes some).
 """
 
 import argparse
+import itertools
 import json
 import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -70,20 +72,19 @@ class Bench(NamedTuple):
     seed: int
     judge: ours.Judge = ours.Judge()
 
-    def cells(self) -> list[Cell]:
-        """Have every rule answer everything."""
-        rules = rivals.rules() | ours.rules(self.judge)
-        return [
-            self._cell(name, rule, metric, workload, effect)
-            for metric in METRICS
-            for name, rule in rules.items()
-            for workload in self.pool
-            for effect in EFFECTS
-        ]
+    def cells(self, jobs: int = 1) -> list[Cell]:
+        """Have every rule answer everything; the answers do not depend on how many processes."""
+        names = [*rivals.rules(), *ours.rules(self.judge)]
+        wanted = list(itertools.product(METRICS, names, self.pool, EFFECTS))
+        if jobs == 1:
+            return [self.cell(one) for one in wanted]
+        with ProcessPoolExecutor(jobs) as processes:
+            return list(processes.map(self.cell, wanted))
 
-    def _cell(
-        self, name: str, rule: rivals.Rule, metric: str, workload: str, effect: float
-    ) -> Cell:
+    def cell(self, wanted: tuple[str, str, str, float]) -> Cell:
+        """Have one rule answer: metric, rule, workload, effect."""
+        metric, name, workload, effect = wanted
+        rule = (rivals.rules() | ours.rules(self.judge))[name]
         counts, runs = Counter[Outcome](), 0
         for number in range(self.worlds):
             seed = f"{self.seed}:{workload}:{number}"
@@ -226,6 +227,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--worlds", type=int, help="verdicts of each figure")
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--pool", type=Path, default=recorded.RECORDED)
     parser.add_argument("--only", choices=("replays", "simulations"))
     return parser.parse_args(argv)
@@ -237,29 +239,29 @@ def main(argv: Sequence[str] | None = None, judge: ours.Judge | None = None) -> 
     judge = judge or ours.Judge()
     begun = time.monotonic()
     pool = recorded.load(given.pool)
-    count = given.worlds or (60 if given.quick else 600)
-    cells = Bench(pool, count, given.seed, judge).cells() if given.only != "simulations" else []
+    count = given.worlds or (60 if given.quick else 400)
+    cells = []
+    if given.only != "simulations":
+        cells = Bench(pool, count, given.seed, judge).cells(given.jobs)
     size = worlds.QUICK if given.quick else worlds.FULL
     noise = list(pool.values())[-1]
     simulate = given.only != "replays"
-    discoveries, ratchets = (
-        worlds.simulate(noise, size, given.seed, judge) if simulate else ([], [])
-    )
-    rows = [*(targets(cells) if cells else [])]
-    rows += worlds.targets(discoveries, ratchets, exact=size.exact)
+    found = worlds.Found([], [], [])
+    if simulate:
+        found = worlds.simulate(worlds.Scene(noise, size, given.seed, judge), given.jobs)
+    rows = [*(targets(cells) if cells else []), *worlds.targets(found, exact=size.exact)]
     if given.json:
         missed = [row.figure for row in rows if row.missed]
-        found = {
+        all_ = {
             "cells": [c._asdict() for c in cells],
-            "discoveries": [d._asdict() for d in discoveries],
-            "ratchets": [r._asdict() for r in ratchets],
+            **{name: [row._asdict() for row in made] for name, made in found._asdict().items()},
             "targets": [row._asdict() for row in rows],
             "missed": missed,
         }
-        print(json.dumps(found, indent=1))
+        print(json.dumps(all_, indent=1))
         return int(bool(missed))
     shown = lines(cells) if cells else []
-    shown += worlds.lines(discoveries, ratchets) if simulate else []
+    shown += worlds.lines(found) if simulate else []
     print("\n".join(shown))
     code = table.report(rows, floor="floor", as_json=False)
     print(f"seed {given.seed}, pool {given.pool.name}, {time.monotonic() - begun:.0f} s")

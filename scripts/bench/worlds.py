@@ -1,4 +1,4 @@
-"""What single verdicts add up to: a thousand candidates, and a ratchet of small losses. Simulated.
+"""What single verdicts add up to: many candidates, small losses, and ideas that return. Simulated.
 
 **Discoveries.** Of the candidates of a world 80 % change nothing, 8 % are better by 3 to 15 % and
 12 % worse by 2 to 20 %: an invented mix, so that the figures are orders of magnitude. A discovery
@@ -7,12 +7,18 @@ is false where nothing is better.
 **Ratchet.** Every candidate is truly worse by the same small step, and what is proven to be within
 the margin is accepted. Against the head alone each step may pass; the anchor bounds their sum.
 
+**Tickets.** An idea that changes nothing is proposed again and again. Measured anew each time it is
+a lottery; continued, all its pairs are one test.
+
 The noise is that of recorded pairs, the rules are the product's own objects (`ours.py`).
 """
 
+import itertools
 import random
 import statistics
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from typing import NamedTuple
 
 import binomial
@@ -37,12 +43,13 @@ class Size(NamedTuple):
     ratchets: int
     steps: tuple[float, ...]
     length: int
+    ideas: int
     exact: bool
     """Whether targets are met without an allowance for the few trials."""
 
 
-FULL = Size(5, 1000, 3, (0.01, 0.02, 0.03, 0.04), 300, exact=True)
-QUICK = Size(1, 200, 1, (0.03,), 100, exact=False)
+FULL = Size(3, 1000, 2, (0.01, 0.02, 0.03, 0.04), 300, 100, exact=True)
+QUICK = Size(1, 200, 1, (0.03,), 100, 20, exact=False)
 
 
 class Discoveries(NamedTuple):
@@ -73,15 +80,61 @@ class Ratchet(NamedTuple):
     runs: float
 
 
+class Tickets(NamedTuple):
+    """How many ideas that change nothing succeeded at least once."""
+
+    rule: str
+    proposed: int
+    """How often each of them was."""
+    succeeded: int
+    ideas: int
+
+
+class Found(NamedTuple):
+    """All that was simulated."""
+
+    discoveries: list[Discoveries]
+    ratchets: list[Ratchet]
+    tickets: list[Tickets]
+
+
+Rows = Sequence[tuple[recorded.Run, recorded.Run]]
 Stream = Callable[[int, Iterator[Pair]], tuple[bool, int]]
 """Number of the candidate (from 1) and its pairs in; whether it is accepted, and its runs, out."""
 
 
-def simulate(
-    rows: Sequence[tuple[recorded.Run, recorded.Run]], size: Size, seed: int, judge: ours.Judge
-) -> tuple[list[Discoveries], list[Ratchet]]:
-    """Return both simulations."""
-    return discoveries(rows, size, seed, judge), ratchets(rows, size, seed, judge)
+class Scene(NamedTuple):
+    """Where simulations play."""
+
+    rows: Rows
+    size: Size
+    seed: int
+    judge: ours.Judge
+
+
+def simulate(scene: Scene, jobs: int = 1) -> Found:
+    """Simulate everything; the figures do not depend on how many processes."""
+    rules = list(streams(scene.judge))
+    turns = list(itertools.product(RATCHETS, scene.size.steps))
+    tasks: list[Callable[[], Discoveries | Ratchet | Tickets]] = [
+        *(partial(discover, scene, name) for name in rules),
+        *(partial(ratchet, scene, name, step) for name, step in turns),
+        *(partial(tickets, scene, name) for name in TICKETS),
+    ]
+    if jobs == 1:
+        made = [task() for task in tasks]
+    else:
+        with ProcessPoolExecutor(jobs) as processes:
+            made = list(processes.map(_do, tasks))
+    return Found(
+        [one for one in made if isinstance(one, Discoveries)],
+        [one for one in made if isinstance(one, Ratchet)],
+        [one for one in made if isinstance(one, Tickets)],
+    )
+
+
+def _do(task: Callable[[], Discoveries | Ratchet | Tickets]) -> Discoveries | Ratchet | Tickets:
+    return task()
 
 
 # --- discoveries --------------------------------------------------------------------------------
@@ -135,106 +188,117 @@ def _e_lond(judge: ours.Judge) -> Stream:
     return answer
 
 
-def discoveries(
-    rows: Sequence[tuple[recorded.Run, recorded.Run]], size: Size, seed: int, judge: ours.Judge
-) -> list[Discoveries]:
-    """Give the same candidates to every rule."""
-    made = []
-    for name, start in streams(judge).items():
-        worlds = [_world(rows, size, f"{seed}:{number}", start()) for number in range(size.worlds)]
-        accepted = [[e for e, yes, _ in world if yes] for world in worlds]
-        made.append(
-            Discoveries(
-                rule=name,
-                accepted=statistics.fmean(len(a) for a in accepted),
-                false=statistics.fmean(sum(e >= 0 for e in a) for a in accepted),
-                share=statistics.fmean(sum(e >= 0 for e in a) / max(1, len(a)) for a in accepted),
-                beyond=statistics.fmean(sum(e > MARGIN for e in a) for a in accepted),
-                found=statistics.fmean(sum(e < 0 for e in a) for a in accepted),
-                gains=statistics.fmean(sum(e < 0 for e, _, _ in world) for world in worlds),
-                runs=statistics.fmean(runs for world in worlds for _, _, runs in world),
-                total=sum(len(a) for a in accepted),
-            )
-        )
-    return made
+def discover(scene: Scene, name: str) -> Discoveries:
+    """Give all candidates to one rule; every rule gets the same."""
+    start, seed, mean = streams(scene.judge)[name], scene.seed, statistics.fmean
+    worlds = [_world(scene, f"{seed}:{n}", start()) for n in range(scene.size.worlds)]
+    accepted = [[e for e, yes, _ in world if yes] for world in worlds]
+    return Discoveries(
+        rule=name,
+        accepted=mean(len(a) for a in accepted),
+        false=mean(sum(e >= 0 for e in a) for a in accepted),
+        share=mean(sum(e >= 0 for e in a) / max(1, len(a)) for a in accepted),
+        beyond=mean(sum(e > MARGIN for e in a) for a in accepted),
+        found=mean(sum(e < 0 for e in a) for a in accepted),
+        gains=mean(sum(e < 0 for e, _, _ in world) for world in worlds),
+        runs=mean(runs for world in worlds for _, _, runs in world),
+        total=sum(len(a) for a in accepted),
+    )
 
 
-def _world(
-    rows: Sequence[tuple[recorded.Run, recorded.Run]], size: Size, seed: str, stream: Stream
-) -> list[tuple[float, bool, int]]:
+def _world(scene: Scene, seed: str, stream: Stream) -> list[tuple[float, bool, int]]:
     found = []
-    for number, effect in enumerate(effects(size, seed), 1):
-        pairs = recorded.World(rows, f"{seed}:{number}").pairs(1 + effect)
+    for number, effect in enumerate(effects(scene.size, seed), 1):
+        pairs = recorded.World(scene.rows, f"{seed}:{number}").pairs(1 + effect)
         found.append((effect, *stream(number, pairs)))
     return found
 
 
 # --- ratchet ------------------------------------------------------------------------------------
 
+SEED, ALONE, ANCHORED = (
+    "one run each, 5 % (seed)",
+    "ours, against the head alone",
+    "ours, with the anchor",
+)
+RATCHETS = (SEED, ALONE, ANCHORED)
 
-def ratchets(
-    rows: Sequence[tuple[recorded.Run, recorded.Run]], size: Size, seed: int, judge: ours.Judge
-) -> list[Ratchet]:
-    """Let every rule accept small losses."""
-    config = ours.configured("accept_neutral = true")
-    single = rivals.rules()["one run each, 5 % (seed)"]
 
-    def seeds(world: recorded.World, head: float, step: float) -> tuple[bool, int]:
-        answer = single(world.pairs(head * (1 + step), head))
-        return answer.outcome is not Outcome.REGRESSED, answer.runs
+def ratchet(scene: Scene, name: str, step: float) -> Ratchet:
+    """Let one rule accept small losses."""
+    config, single = ours.configured("accept_neutral = true"), rivals.rules()[SEED]
 
-    def alone(world: recorded.World, head: float, step: float) -> tuple[bool, int]:
-        answer = judge.verdict(config, world.pairs(head * (1 + step), head))
-        return answer.outcome in PASSES, answer.runs
-
-    def anchored(world: recorded.World, head: float, step: float) -> tuple[bool, int]:
+    def accepts(world: recorded.World, head: float) -> tuple[bool, int]:
         new = head * (1 + step)
-        anchor = world.pairs(new) if head != 1 else None  # the anchor is the head itself
-        answer = judge.verdict(config, world.pairs(new, head), anchor=anchor)
+        pairs = world.pairs(new, head)
+        if name == SEED:
+            answer = single(pairs)
+            return answer.outcome is not Outcome.REGRESSED, answer.runs
+        bounded = name == ANCHORED and head != 1  # at first the anchor is the head itself
+        anchor = world.pairs(new) if bounded else None
+        answer = scene.judge.verdict(config, pairs, anchor=anchor)
         return answer.outcome in PASSES, answer.runs
 
-    rules = {
-        "one run each, 5 % (seed)": seeds,
-        "ours, against the head alone": alone,
-        "ours, with the anchor": anchored,
-    }
-    made = []
-    for name, rule in rules.items():
-        for step in size.steps:
-            ends = []
-            for number in range(size.ratchets):
-                head, accepted, runs = 1.0, 0, 0
-                for candidate in range(size.length):
-                    world = recorded.World(rows, f"{seed}:{step}:{number}:{candidate}")
-                    yes, took = rule(world, head, step)
-                    runs += took
-                    if yes:
-                        head, accepted = head * (1 + step), accepted + 1
-                ends.append((head, accepted, runs / size.length))
-            heads, counts, each = zip(*ends, strict=True)
-            mean = statistics.fmean
-            made.append(Ratchet(name, step, max(heads), mean(counts), mean(each)))
-    return made
+    ends = []
+    for number in range(scene.size.ratchets):
+        head, accepted, runs = 1.0, 0, 0
+        for candidate in range(scene.size.length):
+            world = recorded.World(scene.rows, f"{scene.seed}:{step}:{number}:{candidate}")
+            yes, took = accepts(world, head)
+            runs += took
+            if yes:
+                head, accepted = head * (1 + step), accepted + 1
+        ends.append((head, accepted, runs / scene.size.length))
+    heads, counts, each = zip(*ends, strict=True)
+    return Ratchet(name, step, max(heads), statistics.fmean(counts), statistics.fmean(each))
+
+
+# --- tickets ------------------------------------------------------------------------------------
+
+AGAIN = 20
+ANEW, ANEW_WHOLE = "ours, anew: screening", "ours, anew: confirmed"
+CONTINUED = "ours, continued: screening"
+TICKETS = (ANEW, ANEW_WHOLE, CONTINUED)
+
+
+def tickets(scene: Scene, name: str) -> Tickets:
+    """Propose the same ideas again and again."""
+    judge, own, won = scene.judge, ours.configured(), 0
+    rule = judge.whole(own) if name == ANEW_WHOLE else judge.screening(own)
+    for idea in range(scene.size.ideas):
+        seeds = [f"{scene.seed}:{idea}:{number}" for number in range(AGAIN)]
+        worlds = [recorded.World(scene.rows, seed).pairs(1.0) for seed in seeds]
+        if name == CONTINUED:
+            prior: list[Pair] = []
+            won += any(judge.continued(prior, w) is Outcome.IMPROVED for w in worlds)
+        else:
+            won += any(rule(w).outcome is Outcome.IMPROVED for w in worlds)
+    return Tickets(name, AGAIN, won, scene.size.ideas)
 
 
 # --- tables -------------------------------------------------------------------------------------
 
 
-def lines(found: Sequence[Discoveries], turned: Sequence[Ratchet]) -> list[str]:
-    """Return both tables."""
-    wide = max(len(d.rule) for d in (*found, *turned))
+def lines(found: Found) -> list[str]:
+    """Return all tables."""
+    wide = max(len(d.rule) for d in (*found.discoveries, *found.ratchets))
     heads = ("accepted", "false", "share", "beyond 5%", "gains found", "runs each")
     made = ["candidates: 80 % nothing, 8 % better by 3-15 %, 12 % worse by 2-20 %; mean of worlds"]
     made.append(_line(wide, "rule", heads))
-    for d in found:
+    for d in found.discoveries:
         gains = f"{d.found:.1f} of {d.gains:.1f}"
         columns = (f"{d.accepted:.1f}", f"{d.false:.1f}", f"{100 * d.share:.1f} %")
         made.append(_line(wide, d.rule, (*columns, f"{d.beyond:.1f}", gains, f"{d.runs:.0f}")))
     made += ["", "ratchet: every candidate is worse by one step; head as a multiple of the anchor"]
     made.append(_line(wide, "rule", ("step", "worst head", "accepted", "runs each")))
-    for r in turned:
+    for r in found.ratchets:
         columns = (f"{r.step:+.0%}", f"x{r.head:.2f}", f"{r.accepted:.1f}", f"{r.runs:.0f}")
         made.append(_line(wide, r.rule, columns))
+    made += ["", f"tickets: each idea changes nothing and is proposed {AGAIN} times"]
+    made.append(_line(wide, "rule", ("ideas", "ever improved")))
+    for t in found.tickets:
+        share = f"{100 * t.succeeded / max(1, t.ideas):.1f} %"
+        made.append(_line(wide, t.rule, (str(t.ideas), share)))
     return [*made, ""]
 
 
@@ -242,20 +306,28 @@ def _line(wide: int, rule: str, columns: Sequence[str]) -> str:
     return f"{rule:{wide}} {' '.join(text.rjust(13) for text in columns)}".rstrip()
 
 
-def targets(
-    found: Sequence[Discoveries], turned: Sequence[Ratchet], *, exact: bool
-) -> list[table.Row]:
-    """Return the figures that have a target."""
+def targets(found: Found, *, exact: bool) -> list[table.Row]:
+    """Return the figures that have a target.
+
+    Args:
+        found: what was simulated.
+        exact: without an allowance for few trials.
+    """
     made = []
-    for d in found:
+    for d in found.discoveries:
         limit = {ours.WHOLE: 0.02, ours.E_LOND: 0.05}.get(d.rule)
         if limit is not None:
             allowed = limit if exact else binomial.three_sigma(limit, max(1, d.total))
             text = f"{d.rule}: false among accepted"
             made.append(table.Row(text, "%", 100 * d.share, 100 * allowed, samples=d.total))
             made.append(table.Row(f"{d.rule}: accepted beyond the margin", "", d.beyond, 0))
-    for r in turned:
-        if r.rule == "ours, with the anchor":
+    for r in found.ratchets:
+        if r.rule == ANCHORED:
             text = f"ratchet of {r.step:+.0%}: head behind the anchor"
             made.append(table.Row(text, "%", 100 * (r.head - 1), 100 * MARGIN))
+    for t in found.tickets:
+        if t.rule == CONTINUED and t.ideas:
+            text = f"idea proposed {t.proposed} times, continued: ever improved"
+            limit = 100 * binomial.three_sigma(0.05, t.ideas)
+            made.append(table.Row(text, "%", 100 * t.succeeded / t.ideas, limit, samples=t.ideas))
     return made

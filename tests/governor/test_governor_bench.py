@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 
 import aa
+import answers
 import binomial
 import msgspec
 import ours
@@ -112,6 +113,11 @@ def table_of(capsys: pytest.CaptureFixture[str], *more: str) -> tuple[int, str]:
     return code, capsys.readouterr().out
 
 
+def test_more_processes_give_the_same_table() -> None:
+    bench = verdict.Bench(pool.load(), 1, 1)
+    assert bench.cells(jobs=2) == bench.cells()
+
+
 def test_the_same_seed_gives_the_same_table_and_another_one_does_not(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -121,8 +127,9 @@ def test_the_same_seed_gives_the_same_table_and_another_one_does_not(
 
 
 def test_a_broken_rule_is_found_and_named(capsys: pytest.CaptureFixture[str]) -> None:
-    def credulous(rule: Rule) -> Sequential:
-        return Sequential(replace(rule, alpha_improve=0.9, alpha_accept=0.9, min_pairs=1))
+    def credulous(rule: Rule, inherited: int) -> Sequential:
+        broken = replace(rule, alpha_improve=0.9, alpha_accept=0.9, min_pairs=1)
+        return Sequential(broken, inherited)
 
     code = verdict.main([*LITTLE, "--worlds", "20"], ours.Judge(credulous))
     missed = json.loads(capsys.readouterr().out)["missed"]
@@ -133,8 +140,8 @@ def test_a_broken_rule_is_found_and_named(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_a_rule_that_finds_nothing_misses_its_power(capsys: pytest.CaptureFixture[str]) -> None:
-    def blind(rule: Rule) -> Sequential:
-        return Sequential(replace(rule, alpha_improve=1e-12))
+    def blind(rule: Rule, inherited: int) -> Sequential:
+        return Sequential(replace(rule, alpha_improve=1e-12), inherited)
 
     code = verdict.main([*LITTLE, "--worlds", "3"], ours.Judge(blind))
     missed = json.loads(capsys.readouterr().out)["missed"]
@@ -155,20 +162,22 @@ class TestManyCandidates:
     rows = pool.load()["w2"]
 
     def test_few_false_discoveries_and_a_bounded_ratchet_quick(self) -> None:
-        size = worlds.Size(1, 120, 1, (0.03,), 60, exact=False)
-        found, turned = worlds.simulate(self.rows, size, 5, ours.Judge())
-        assert [r.figure for r in worlds.targets(found, turned, exact=False) if r.missed] == []
-        by_rule = {d.rule: d for d in found}
+        size = worlds.Size(1, 120, 1, (0.03,), 60, 5, exact=False)
+        found = worlds.simulate(worlds.Scene(self.rows, size, 5, ours.Judge()))
+        assert [r.figure for r in worlds.targets(found, exact=False) if r.missed] == []
+        by_rule = {d.rule: d for d in found.discoveries}
         assert by_rule["one run each, 5 % (seed)"].share > 0.5
         assert by_rule[ours.WHOLE].found > 0
 
     @pytest.mark.long
     @pytest.mark.timeout(900)
     def test_false_discoveries_of_a_thousand(self) -> None:
-        size = worlds.Size(3, 1000, 0, (), 0, exact=True)
-        found = worlds.discoveries(self.rows, size, 20261126, ours.Judge())
-        assert [r.figure for r in worlds.targets(found, (), exact=True) if r.missed] == []
-        by_rule = {d.rule: d for d in found}
+        size = worlds.Size(3, 1000, 0, (), 0, 0, exact=True)
+        scene = worlds.Scene(self.rows, size, 20261126, ours.Judge())
+        made = [worlds.discover(scene, name) for name in worlds.streams(scene.judge)]
+        found = worlds.Found(made, [], [])
+        assert [r.figure for r in worlds.targets(found, exact=True) if r.missed] == []
+        by_rule = {d.rule: d for d in made}
         assert by_rule[ours.WHOLE].found > 0.6 * by_rule[ours.WHOLE].gains
         assert by_rule[ours.E_LOND].found > 0.35 * by_rule[ours.E_LOND].gains
         assert by_rule["one run each, 5 % (seed)"].share > 0.8
@@ -177,10 +186,22 @@ class TestManyCandidates:
     @pytest.mark.timeout(900)
     @pytest.mark.parametrize("step", [0.02, 0.03, 0.04])
     def test_three_hundred_small_losses(self, step: float) -> None:
-        size = worlds.Size(0, 0, 2, (step,), 300, exact=True)
-        seed, _, anchored = worlds.ratchets(self.rows, size, 20261126, ours.Judge())
+        size = worlds.Size(0, 0, 2, (step,), 300, 0, exact=True)
+        scene = worlds.Scene(self.rows, size, 20261126, ours.Judge())
+        seed, anchored = (
+            worlds.ratchet(scene, name, step) for name in (worlds.SEED, worlds.ANCHORED)
+        )
         assert anchored.head <= 1.05
         assert seed.head > 10
+
+    @pytest.mark.long
+    @pytest.mark.timeout(600)
+    def test_an_idea_that_returns_is_no_lottery_ticket(self) -> None:
+        size = worlds.Size(0, 0, 0, (), 0, 60, exact=True)
+        scene = worlds.Scene(self.rows, size, 9, ours.Judge())
+        won = {name: worlds.tickets(scene, name).succeeded for name in worlds.TICKETS}
+        assert won[worlds.CONTINUED] <= 60 * binomial.three_sigma(0.05, 60)
+        assert won[worlds.ANEW] > 60 * 0.15
 
 
 # --- verdicts on this machine -------------------------------------------------------------------
@@ -190,7 +211,7 @@ def sample(cost: float) -> Sample:
     return Sample(cpu_ns=round(cost), wall_ns=round(cost), rss_bytes=10**7)
 
 
-def record(effect: float) -> aa.Record:
+def record(effect: float) -> answers.Record:
     """Return a candidate whose every pair shows the effect."""
     pair = Pair(
         started_ns=1, candidate_first=False, baseline=sample(1e8), candidate=sample(1e8 + effect)
@@ -210,7 +231,7 @@ def record(effect: float) -> aa.Record:
         started_ns=1,
         wall_ns=1,
     )
-    return aa.Record(program="loop", seed=1, load=(1.0, 1.0), evaluation=evaluation)
+    return answers.Record(program="loop", seed=1, load=(1.0, 1.0), evaluation=evaluation)
 
 
 def written(folder: Path, effects: list[float]) -> Path:
@@ -234,9 +255,26 @@ def test_false_verdicts_are_counted_and_too_many_are_an_error(
     code: int,
     missed: str,
 ) -> None:
-    assert aa.judge(written(tmp_path, effects), as_json=True) == code
+    assert answers.judge(written(tmp_path, effects), as_json=True) == code
     found = json.loads(capsys.readouterr().out)["missed"]
     assert any(figure.startswith(missed) for figure in found) == bool(code)
+
+
+RECORDED = Path(__file__).parents[2] / "docs" / "evidence" / "2026-11-26-verdicts-aa.jsonl.gz"
+
+
+def test_recorded_verdicts_on_unchanged_programs_are_still_right() -> None:
+    verdicts = [answers.judged(r) for r in answers.read(RECORDED)[:80]]
+    missed = [r.figure for r in answers.rates(verdicts, null=True) if r.missed]
+    assert missed == []
+    assert not any(v.promoted for v in verdicts)
+
+
+@pytest.mark.long
+def test_all_recorded_verdicts_are_still_right(capsys: pytest.CaptureFixture[str]) -> None:
+    assert answers.judge(RECORDED, as_json=True) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert rows[0]["samples"] >= 200
 
 
 def test_real_candidates_that_change_nothing_are_evaluated_and_the_file_goes_on(
@@ -246,14 +284,14 @@ def test_real_candidates_that_change_nothing_are_evaluated_and_the_file_goes_on(
     for wanted in ("1", "2"):
         monkeypatch.setattr("sys.argv", ["aa.py", "collect", str(file), "--verdicts", wanted])
         assert aa.main() == 0
-    records = aa.read(file)
+    records = answers.read(file)
     assert [r.program for r in records] == ["loop", "objects"]
     assert all(r.evaluation.status is EvaluationStatus.OK for r in records)
     assert {r.evaluation.sandbox.backend for r in records} != {"none"}
-    verdicts = [aa.judged(r) for r in records]
+    verdicts = [answers.judged(r) for r in records]
     assert all(v.runs >= 12 for v in verdicts)
     out = tmp_path / "pool.csv.gz"
-    aa.pool(file, out)
+    answers.pool(file, out)
     again = pool.load(out)
     assert sum(len(rows) for rows in again.values()) == sum(
         len(s.pairs) for r in records for s in r.evaluation.series if s.stage is Stage.SCREEN
