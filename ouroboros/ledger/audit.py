@@ -119,6 +119,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
         evidence: the folder of evidence, to check that it is whole; None: not looked at.
         operators: names and keys of those who sign approvals; empty: signatures are only counted.
         jobs: processes at most.
+        problems: what the caller found wrong with the anchors themselves; part of the report.
     """
 
     key: VerifierKey | None = None
@@ -127,6 +128,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     evidence: Path | None = None
     operators: Mapping[str, bytes] = {}
     jobs: int = 1
+    problems: tuple[Problem, ...] = ()
 
 
 def audit(path: Path, wanted: Wanted, progress: Callable[[int, int], None] | None = None) -> Audit:
@@ -136,6 +138,8 @@ def audit(path: Path, wanted: Wanted, progress: Callable[[int, int], None] | Non
         LedgerError: there is no such file, it is not a ledger, or of a newer layout.
     """
     found = _Findings()
+    for known in wanted.problems:
+        found.add(known.kind, known.code, known.seq, known.text)
     try:
         with Store.open(path, read_only=True) as store, files.translated(path):
             work = _Work(path, store, wanted, found)
@@ -144,6 +148,20 @@ def audit(path: Path, wanted: Wanted, progress: Callable[[int, int], None] | Non
     except LedgerCorruptError as error:
         found.add(Kind.CORRUPT, "unreadable", 0, f"{error.message}")
         return _Work.nothing(found)
+
+
+def origin_in(path: Path) -> str:
+    """Return the origin that a ledger's first entry gives it; empty where it cannot be read.
+
+    Raises:
+        LedgerError: there is no such file, it is not a ledger, or of a newer layout.
+    """
+    try:
+        with Store.open(path, read_only=True) as store:
+            target = _target_of(store)
+    except LedgerCorruptError:
+        return ""
+    return origin_of(target) if target else ""
 
 
 class _Findings:
