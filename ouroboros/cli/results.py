@@ -92,3 +92,10 @@ class Exported(msgspec.Struct, frozen=True, kw_only=True):
 
     entries: int
     path: str
+
+
+class Key(msgspec.Struct, frozen=True, kw_only=True):
+    """`ledger key`: the verifier key, as a line of C2SP signed-note and as PEM."""
+
+    vkey: str
+    pem: str

@@ -7,6 +7,7 @@ the two: lowering the quorum does not let a candidate through that waits, raisin
 import asyncio
 
 from ouroboros.config import Config, Mode
+from ouroboros.engine.consent import consent
 from ouroboros.engine.core import Core
 from ouroboros.engine.policies import Policies
 from ouroboros.errors import ConflictError, ForbiddenError, WrongPhaseError
@@ -15,6 +16,7 @@ from ouroboros.model import events as ev
 from ouroboros.model.phase import Phase
 from ouroboros.model.snapshot import Approvals
 from ouroboros.model.state import Candidate
+from ouroboros.model.statement import Signed
 
 
 class Answers:
@@ -25,24 +27,32 @@ class Answers:
         self._policies = policies
         self._lock = asyncio.Lock()
 
-    async def approve(self, name: str, *, actor: str, commit: str, reason: str) -> Approvals:
+    async def approve(
+        self, name: str, *, actor: str, commit: str, reason: str, signed: Signed | None
+    ) -> Approvals:
         """Write a yes; below the number that policy wants the candidate stays held.
 
         Raises:
             WrongPhaseError: it is not held, or nothing may be applied now.
             ConflictError: another commit, or this person said yes already.
             ForbiddenError: who proposed it may not be among those who review it.
+            SignatureError: it must be signed by an operator, or the signature does not fit.
         """
         core = self._core
         async with self._lock:
             policy = (await self._policies.judging(core.state.candidates[name])).config
+            self._check(core.state.candidates[name], actor, commit, policy)
+            given = await consent(core, "approve", subject=name, commit=commit, signed=signed)
             c = core.state.candidates[name]  # as it stands now, with nothing awaited in between
             self._check(c, actor, commit, policy)
             needed = approvals_needed(policy, c.files)
             enough = len(c.approvals) + 1 >= needed
             kind = ev.Approved if enough else ev.Endorsed
             await core.recorder.record(
-                kind(candidate=name, commit=commit, reason=reason), actor=actor
+                kind(candidate=name, commit=commit, reason=reason),
+                actor=actor,
+                idem=given.idem,
+                signature=given.signature,
             )
             return Approvals(given=(*c.approvals, actor), needed=needed)
 

@@ -16,8 +16,10 @@ from ouroboros.model.events import Setting
 from ouroboros.model.oversight import GovernorStatus, Recomputed
 from ouroboros.model.phase import Phase
 from ouroboros.model.progress import Progress
+from ouroboros.model.proof import Consistency, Heads, Inclusion
 from ouroboros.model.snapshot import Approvals, EngineStatus, Explanation, RollbackPreview, Snapshot
 from ouroboros.model.state import Anchor, Candidate, Cycle, State, Version
+from ouroboros.model.statement import Signed
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,11 +113,14 @@ class EngineApi(Protocol):
         """Take a proposal; returns the candidate's id. The same idempotency key, the same id."""
         ...
 
-    async def approve(self, name: str, *, actor: str, commit: str, reason: str) -> Approvals:
+    async def approve(
+        self, name: str, *, actor: str, commit: str, reason: str, signed: Signed | None = None
+    ) -> Approvals:
         """Say yes to exactly `commit`; below the quorum the candidate stays held.
 
         `ConflictError` if it is another one by now or the actor said yes before, `ForbiddenError`
-        if he proposed it and it needs the review of others.
+        if he proposed it and it needs the review of others. `signed`: an operator's signature
+        (here and below); `SignatureError` if it does not fit, or is missing where it must be there.
         """
         ...
 
@@ -134,7 +139,9 @@ class EngineApi(Protocol):
         """
         ...
 
-    async def deny(self, name: str, *, actor: str, reason: str) -> None:
+    async def deny(
+        self, name: str, *, actor: str, reason: str, signed: Signed | None = None
+    ) -> None:
         """Say no to a held candidate."""
         ...
 
@@ -154,7 +161,15 @@ class EngineApi(Protocol):
         """Compute what rolling back to a version would do; changes nothing."""
         ...
 
-    async def rollback(self, to: str, *, actor: str, reason: str, expect_head: str) -> Version:
+    async def rollback(
+        self,
+        to: str,
+        *,
+        actor: str,
+        reason: str,
+        expect_head: str,
+        signed: Signed | None = None,
+    ) -> Version:
         """Roll back to a version by a new commit. `expect_head` (may be empty) guards it."""
         ...
 
@@ -213,7 +228,19 @@ class EngineApi(Protocol):
         ...
 
     async def ledger_verify(self, progress: Callable[[int, int], None] | None) -> LedgerReport:
-        """Verify the whole chain."""
+        """Verify chain, tree and signed heads."""
+        ...
+
+    async def ledger_heads(self, *, before: int, limit: int) -> Heads:
+        """Return signed heads newest first, of fewer than `before` entries (0: all)."""
+        ...
+
+    async def ledger_prove(self, seq: int, *, size: int) -> Inclusion:
+        """Prove an entry against the head of `size` entries (0: the newest). `NotFoundError`."""
+        ...
+
+    async def ledger_consistency(self, from_size: int, *, size: int) -> Consistency:
+        """Prove that a beginning belongs to a head (0: the newest). `NotFoundError`."""
         ...
 
     def subscribe(self, *, from_seq: int | None) -> Subscription:

@@ -20,10 +20,12 @@ from ouroboros.engine.blocking import Blocking
 from ouroboros.engine.budgets import Budgets
 from ouroboros.engine.bus import Bus, Listener
 from ouroboros.engine.circuit import break_circuit
+from ouroboros.engine.consent import consent
 from ouroboros.engine.core import Core, Deps
 from ouroboros.engine.cycles import Cycles
 from ouroboros.engine.forward import Forwarder
 from ouroboros.engine.freeze import frozen_until
+from ouroboros.engine.heads import HeadKeeper
 from ouroboros.engine.limits import LiveLimits
 from ouroboros.engine.pipeline import Pipeline
 from ouroboros.engine.promotion import Promoter
@@ -50,13 +52,16 @@ from ouroboros.governor.explain import explain
 from ouroboros.governor.oversight import status_of
 from ouroboros.governor.people import approvals_needed
 from ouroboros.governor.recompute import Recomputation
-from ouroboros.ledger.chain import Report
+from ouroboros.ledger import operators, proofs
+from ouroboros.ledger.audit import Wanted, audit
+from ouroboros.ledger.note import parse_verifier
 from ouroboros.ledger.store import Store
 from ouroboros.metrics.process import ProcessSampler
 from ouroboros.model import events as ev
 from ouroboros.model.entry import Head, Stored
 from ouroboros.model.oversight import GovernorStatus, Recomputed
 from ouroboros.model.phase import IN_FLIGHT, Phase
+from ouroboros.model.proof import Consistency, Heads, Inclusion
 from ouroboros.model.proposal import Proposal
 from ouroboros.model.snapshot import (
     Activity,
@@ -68,6 +73,7 @@ from ouroboros.model.snapshot import (
     trim,
 )
 from ouroboros.model.state import Anchor, Candidate, Cycle, State, Version
+from ouroboros.model.statement import Signed
 from ouroboros.model.topics import STATUS
 
 _log = logging.getLogger(__name__)
@@ -105,6 +111,7 @@ class Engine:
         self._answers = Answers(self._core, budgets.policies)
         self._budgets = budgets
         self._cycles = Cycles(self._core, self._pipeline, self._limits)
+        self._heads = HeadKeeper(self._core)
         self._sampler = ProcessSampler()
         self._sample = self._sampler.sample()
         self._tasks: list[asyncio.Task[None]] = []
@@ -127,6 +134,7 @@ class Engine:
         core = self._core
         await asyncio.to_thread(recovery.sweep, core.deps.cache)
         await core.recorder.load()
+        await self._heads.start()
         await recovery.adopt_or_check(core, branch)
         await core.git(core.deps.repository.clear_left_over_locks)
         recovered = await recovery.requeue_interrupted(core)
@@ -148,6 +156,7 @@ class Engine:
             spawn(self._expire(), "expiry"),
             spawn(self._live(), "live status"),
             spawn(self._anchors.run(), "anchor"),
+            spawn(self._heads.run(), "heads"),
         ]
 
     async def _resume_work(self) -> None:
@@ -183,6 +192,7 @@ class Engine:
         await core.deps.executor.close()
         if self._tasks:  # an engine that never started has nothing to say
             await self._last_entry()
+            await self._heads.close()
         core.bus.close()
         core.git_thread.close()
         core.ledger_thread.close()
@@ -440,20 +450,36 @@ class Engine:
         return found
 
     async def ledger_verify(self, progress: Callable[[int, int], None] | None) -> LedgerReport:
-        """Verify the whole chain on a connection of its own, so that appends go on."""
-
-        def verify() -> Report:
-            with Store.open(self._core.deps.ledger, read_only=True) as store:
-                return store.verify(progress)
-
-        report = await asyncio.to_thread(verify)
+        """Verify chain, tree and signed heads, beside the running engine."""
+        wanted = Wanted(
+            key=parse_verifier(self._heads.key),
+            operators=await asyncio.to_thread(operators.known, self.config.config.ledger),
+        )
+        report = await asyncio.to_thread(audit, self._core.deps.ledger, wanted, progress)
+        bad = report.problems[0] if report.problems else None
         return LedgerReport(
             ok=report.ok,
             entries=report.entries,
-            head=report.head,
-            first_bad=report.bad.seq if report.bad else 0,
-            problem=report.bad.text if report.bad else "",
+            head=Head(size=report.size, hash=report.hash),
+            first_bad=bad.seq if bad else 0,
+            problem=bad.text if bad else "",
         )
+
+    async def ledger_heads(self, *, before: int, limit: int) -> Heads:
+        """Return signed heads, newest first."""
+        core, key = self._core, self._heads.key
+        return await core.ledger_thread(
+            proofs.heads, core.deps.store, key=key, before=before, limit=limit
+        )
+
+    async def ledger_prove(self, seq: int, *, size: int) -> Inclusion:
+        """Prove an entry against a signed head."""
+        return await self._core.ledger_thread(proofs.prove, self._core.deps.store, seq, size)
+
+    async def ledger_consistency(self, from_size: int, *, size: int) -> Consistency:
+        """Prove that a beginning belongs to a signed head."""
+        store = self._core.deps.store
+        return await self._core.ledger_thread(proofs.consistency, store, from_size, size)
 
     def subscribe(self, *, from_seq: int | None) -> Listener:
         """Deliver events after `from_seq`."""
@@ -537,10 +563,14 @@ class Engine:
                     hint=f"See 'ouroboros show {c.id}'.",
                 )
 
-    async def approve(self, name: str, *, actor: str, commit: str, reason: str) -> Approvals:
+    async def approve(
+        self, name: str, *, actor: str, commit: str, reason: str, signed: Signed | None = None
+    ) -> Approvals:
         """Say yes to exactly `commit`; where more people are needed it stays held."""
         self.candidate(name)
-        approvals = await self._answers.approve(name, actor=actor, commit=commit, reason=reason)
+        approvals = await self._answers.approve(
+            name, actor=actor, commit=commit, reason=reason, signed=signed
+        )
         if approvals.enough:
             self._pipeline.start(name)
         return approvals
@@ -558,7 +588,9 @@ class Engine:
             changes, actor=actor, reason=reason, expect_config=expect_config
         )
 
-    async def deny(self, name: str, *, actor: str, reason: str) -> None:
+    async def deny(
+        self, name: str, *, actor: str, reason: str, signed: Signed | None = None
+    ) -> None:
         """Say no to a held candidate."""
         c = self.candidate(name)
         if c.phase is not Phase.HELD:
@@ -566,7 +598,13 @@ class Engine:
                 f"{name} is {c.phase.value}; only a held candidate is rejected by a human.",
                 hint="Use cancel for one that is still on its way.",
             )
-        await self._core.recorder.record(ev.Denied(candidate=name, reason=reason), actor=actor)
+        given = await consent(self._core, "reject", subject=name, commit=c.commit, signed=signed)
+        await self._core.recorder.record(
+            ev.Denied(candidate=name, reason=reason),
+            actor=actor,
+            idem=given.idem,
+            signature=given.signature,
+        )
 
     async def cancel(self, name: str, *, actor: str, reason: str) -> None:
         """Stop a candidate anywhere before promotion."""
@@ -585,9 +623,20 @@ class Engine:
         """Compute what a rollback would do."""
         return await self._promoter.preview(to)
 
-    async def rollback(self, to: str, *, actor: str, reason: str, expect_head: str) -> Version:
+    async def rollback(
+        self,
+        to: str,
+        *,
+        actor: str,
+        reason: str,
+        expect_head: str,
+        signed: Signed | None = None,
+    ) -> Version:
         """Roll back by a new commit."""
-        work = self._promoter.rollback(to, actor=actor, reason=reason, expect_head=expect_head)
+        given = await consent(self._core, "rollback", subject=to, commit=expect_head, signed=signed)
+        work = self._promoter.rollback(
+            to, actor=actor, reason=reason, expect_head=expect_head, given=given
+        )
         version = await asyncio.shield(spawn(work, f"rollback to {to}", awaited=True))
         await self._refresh_head()
         return version

@@ -19,6 +19,7 @@ from base64 import b64encode
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from enum import StrEnum
 from multiprocessing import get_context
@@ -40,7 +41,7 @@ from ouroboros.model.events import TargetAdopted
 
 STRETCH = 64 * WIDTH
 """Entries of one stretch."""
-PARALLEL_FROM = 6 * STRETCH
+PARALLEL_FROM = 16 * STRETCH
 """Fewer entries are verified in this process: starting others takes longer."""
 NOTES_KEPT = 100
 _OF_ONE_CODE = 20
@@ -119,6 +120,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
         evidence: the folder of evidence, to check that it is whole; None: not looked at.
         operators: names and keys of those who sign approvals; empty: signatures are only counted.
         jobs: processes at most.
+        problems: what the caller found wrong with the anchors themselves; part of the report.
     """
 
     key: VerifierKey | None = None
@@ -127,6 +129,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     evidence: Path | None = None
     operators: Mapping[str, bytes] = {}
     jobs: int = 1
+    problems: tuple[Problem, ...] = ()
 
 
 def audit(path: Path, wanted: Wanted, progress: Callable[[int, int], None] | None = None) -> Audit:
@@ -136,6 +139,8 @@ def audit(path: Path, wanted: Wanted, progress: Callable[[int, int], None] | Non
         LedgerError: there is no such file, it is not a ledger, or of a newer layout.
     """
     found = _Findings()
+    for known in wanted.problems:
+        found.add(known.kind, known.code, known.seq, known.text)
     try:
         with Store.open(path, read_only=True) as store, files.translated(path):
             work = _Work(path, store, wanted, found)
@@ -144,6 +149,20 @@ def audit(path: Path, wanted: Wanted, progress: Callable[[int, int], None] | Non
     except LedgerCorruptError as error:
         found.add(Kind.CORRUPT, "unreadable", 0, f"{error.message}")
         return _Work.nothing(found)
+
+
+def origin_in(path: Path) -> str:
+    """Return the origin that a ledger's first entry gives it; empty where it cannot be read.
+
+    Raises:
+        LedgerError: there is no such file, it is not a ledger, or of a newer layout.
+    """
+    try:
+        with Store.open(path, read_only=True) as store:
+            target = _target_of(store)
+    except LedgerCorruptError:
+        return ""
+    return origin_of(target) if target else ""
 
 
 class _Findings:
@@ -218,19 +237,26 @@ class _Work:
             self._found.add(Kind.CORRUPT, "schema_altered", 0, text)
         if self._wanted.since is not None and not self._begin_at(self._wanted.since):
             return
-        with ExitStack() as stack:
-            for task, outcome in self._outcomes(stack):
-                self._take(task, outcome)
-                if progress:
-                    progress(self._size, max(self._total, self._size))
-                if self._stopped:
-                    break
-        if not self._stopped:
-            self._beyond()
-            self._check_tiles()
-            fault = columns.touched_fault(self._db, self._first)
-            if fault:
-                self._found.add(Kind.CORRUPT, *fault)
+        try:
+            with ExitStack() as stack:
+                pool = self._pool(stack)
+                listed = pool.submit(columns.check, self._path, self._first) if pool else None
+                for task, outcome in self._outcomes(pool):
+                    self._take(task, outcome)
+                    if progress:
+                        progress(self._size, max(self._total, self._size))
+                    if self._stopped:
+                        return
+                fault = listed.result() if listed else columns.check(self._path, self._first)
+        except BrokenProcessPool as error:
+            raise LedgerError(
+                "A process of the verification was killed from outside; nothing can be said.",
+                hint="Free some memory, or verify with --jobs 1.",
+            ) from error
+        self._beyond()
+        self._check_tiles()
+        if fault:
+            self._found.add(Kind.CORRUPT, *fault)
 
     def _begin_at(self, since: Anchor) -> bool:
         """Start from a trusted head: at the tile in which its last entry lies.
@@ -253,15 +279,21 @@ class _Work:
         self._hash = row[0].decode("utf-8", "replace") if row else GENESIS
         return True
 
-    def _outcomes(self, stack: ExitStack) -> Iterator[tuple[Task, Outcome]]:
+    def _pool(self, stack: ExitStack) -> ProcessPoolExecutor | None:
+        """Return processes to verify in, where that pays."""
+        if self._wanted.jobs < 2 or self._total - self._first < PARALLEL_FROM:  # noqa: PLR2004 - one is no pool
+            return None
+        pool = ProcessPoolExecutor(self._wanted.jobs, mp_context=get_context("spawn"))
+        stack.callback(pool.shutdown, wait=True, cancel_futures=True)
+        return pool
+
+    def _outcomes(self, pool: ProcessPoolExecutor | None) -> Iterator[tuple[Task, Outcome]]:
         """Verify all stretches, several at once where there are many; in order."""
         tasks = self._tasks()
-        if self._wanted.jobs < 2 or self._total - self._first < PARALLEL_FROM:  # noqa: PLR2004 - one is no pool
+        if pool is None:
             for task in tasks:
                 yield task, stretch.verify(task)
             return
-        pool = ProcessPoolExecutor(self._wanted.jobs, mp_context=get_context("spawn"))
-        stack.callback(pool.shutdown, wait=True, cancel_futures=True)
         running: deque[tuple[Task, Future[Outcome]]] = deque()
         for task in tasks:
             running.append((task, pool.submit(stretch.verify, task)))

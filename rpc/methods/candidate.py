@@ -10,7 +10,7 @@ from ouroboros.model.snapshot import without_pairs
 from ouroboros.model.state import Candidate
 from ouroboros.model.text import safe_line, safe_text
 from rpc import wire
-from rpc.methods.checks import at_most, filled, phases, within
+from rpc.methods.checks import at_most, filled, phases, signed, within
 from rpc.methods.pages import TEXT, page_of
 from rpc.methods.registry import handles
 from rpc.methods.session import Session
@@ -103,7 +103,11 @@ async def approve(session: Session, request: wire.CandidateApprove) -> wire.Appr
     """Say yes to exactly one commit."""
     filled("commit", request.commit)
     approvals = await session.engine.approve(
-        request.id, actor=session.actor, commit=request.commit, reason=request.reason
+        request.id,
+        actor=session.actor,
+        commit=request.commit,
+        reason=request.reason,
+        signed=signed(request.statement, request.signature),
     )
     return wire.ApproveResult(
         seq=session.engine.state.seq, given=approvals.given, needed=approvals.needed
@@ -113,7 +117,12 @@ async def approve(session: Session, request: wire.CandidateApprove) -> wire.Appr
 @handles(wire.CandidateReject)
 async def reject(session: Session, request: wire.CandidateReject) -> wire.Ok:
     """Say no."""
-    await session.engine.deny(request.id, actor=session.actor, reason=request.reason)
+    await session.engine.deny(
+        request.id,
+        actor=session.actor,
+        reason=request.reason,
+        signed=signed(request.statement, request.signature),
+    )
     return wire.Ok(seq=session.engine.state.seq)
 
 

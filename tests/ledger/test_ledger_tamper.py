@@ -190,32 +190,24 @@ def test_stretches_are_put_together(case: Case, jobs: int, monkeypatch: pytest.M
 # --- a bit in every column ----------------------------------------------------------------------
 
 FLIPS = [
-    ("entries", "seq", "seq + 5000", "gap", 333),
-    ("entries", "ts", "ts + 1", "wrong_index", 333),
-    ("entries", "kind", "'approved'", "wrong_index", 333),
-    ("entries", "actor", "'1001:eve'", "wrong_index", 333),
-    ("entries", "idem", "'another'", "wrong_index", 333),
-    ("entries", "bytes", "CAST(replace(bytes, 'no 333', 'no 334') AS BLOB)", "bad_hash", 333),
-    (
-        "entries",
-        "bytes",
-        "CAST(substr(bytes, 1, 20) || x'00' || substr(bytes, 22) AS BLOB)",
-        "bad_hash",
-        333,
-    ),
-    ("entries", "hash", "replace(hash, substr(hash, 1, 1), 'x')", "bad_hash", 333),
-    ("entries", "hash", "upper(hash)", "bad_hash", 333),
-    ("touched", "candidate", "'c9999'", "wrong_candidate", 333),
-    ("touched", "seq", "3", "wrong_candidate", 3),
+    ("entries", "seq = seq + 5000", "gap", 333),
+    ("entries", "ts = ts + 1", "wrong_index", 333),
+    ("entries", "kind = 'approved'", "wrong_index", 333),
+    ("entries", "actor = '1001:eve'", "wrong_index", 333),
+    ("entries", "idem = 'another'", "wrong_index", 333),
+    ("entries", "bytes = CAST(replace(bytes, 'no 333', 'no 334') AS BLOB)", "bad_hash", 333),
+    ("entries", "bytes = CAST(substr(bytes, 1, 20) || 'x' AS BLOB)", "bad_hash", 333),
+    ("entries", "hash = 'x' || substr(hash, 2)", "bad_hash", 333),
+    ("entries", "hash = upper(hash)", "bad_hash", 333),
+    ("touched", "candidate = 'c9999'", "wrong_candidate", 333),
+    ("touched", "seq = 3", "wrong_candidate", 3),
 ]
 
 
-@pytest.mark.parametrize(("table", "column", "value", "code", "seq"), FLIPS)
-def test_a_change_in_any_column(
-    case: Case, table: str, column: str, value: str, code: str, seq: int
-) -> None:
+@pytest.mark.parametrize(("table", "change", "code", "seq"), FLIPS)
+def test_a_change_in_any_column(case: Case, table: str, change: str, code: str, seq: int) -> None:
     with Intruder(case.path) as intruder:
-        intruder.db.execute(f"UPDATE {table} SET {column} = {value} WHERE seq = 333")
+        intruder.db.execute(f"UPDATE {table} SET {change} WHERE seq = 333")  # noqa: S608 - ours
     found = case.check()
     assert first(found, Kind.CORRUPT) == (code, seq)
     assert found.exit_code == 1
@@ -254,11 +246,7 @@ def test_each_single_bit_of_an_entry(case: Case) -> None:
     ("statement", "seq"),
     [
         ("UPDATE tiles SET hashes = zeroblob(8192) WHERE n = 1", 257),
-        (
-            "UPDATE tiles SET hashes = CAST(substr(hashes, 1, 64) || x'00' || substr(hashes, 66) "
-            "AS BLOB) WHERE n = 0",
-            3,
-        ),
+        ("UPDATE tiles SET hashes = CAST(zeroblob(64) || substr(hashes, 65) AS BLOB)", 1),
         ("UPDATE tiles SET root = zeroblob(32) WHERE n = 1", 257),
         ("UPDATE tiles SET n = 7 WHERE n = 1", 257),
         ("UPDATE tiles SET level = 3 WHERE n = 1", 257),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from ouroboros.cli.commands.answers import SIGN, signature_of
 from ouroboros.cli.options import Command, Settings
 from ouroboros.errors import CancelledByHumanError, InvalidParamsError, PatchConflictError
 
@@ -75,16 +76,17 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.command(cls=Command)
 @_options
+@SIGN
 @click.pass_obj
 def rollback_command(
-    settings: Settings, to: str, reason: str, *, yes: bool, only_preview: bool
+    settings: Settings, to: str, *, reason: str, sign: str, yes: bool, only_preview: bool
 ) -> None:
     """Return the target to version TO by a new commit; history is never rewritten.
 
     TO is a version's number, 'anchor', 'last' (undo the newest promotion) or a candidate's ID
     (undo it and all after it). 'ouroboros forward' brings back what was undone.
     """
-    _move(settings, BACK, to, reason, yes=yes, only_preview=only_preview)
+    _move(settings, BACK, to, reason, yes=yes, only_preview=only_preview, sign=sign)
 
 
 @click.command(cls=Command)
@@ -101,7 +103,14 @@ def forward_command(
 
 
 def _move(
-    settings: Settings, way: Way, to: str, reason: str, *, yes: bool, only_preview: bool
+    settings: Settings,
+    way: Way,
+    to: str,
+    reason: str,
+    *,
+    yes: bool,
+    only_preview: bool,
+    sign: str = "",
 ) -> None:
     from ouroboros.cli import reach, terminal
     from rpc import wire
@@ -119,8 +128,19 @@ def _move(
         _print_outcome(settings, way, preview)
         return
     _agree(settings, way, preview, unasked=yes)
-    act = wire.VersionRollback if way is BACK else wire.VersionForward
-    request = act(to=to, reason=reason, expect_head=preview.head)
+    if way is FORWARD:
+        request: wire.VersionForward | wire.VersionRollback = wire.VersionForward(
+            to=to, reason=reason, expect_head=preview.head
+        )
+    else:
+        statement, armor = signature_of(settings, sign, "rollback", to, preview.head)
+        request = wire.VersionRollback(
+            to=to,
+            reason=reason,
+            expect_head=preview.head,
+            statement=statement,
+            signature=armor,
+        )
     _print_outcome(settings, way, reach.call(settings, request, within_s=reach.LONG_S))
 
 
