@@ -27,6 +27,7 @@ import msgspec
 
 from ouroboros.errors import LedgerCorruptError, LedgerError
 from ouroboros.model.entry import GENESIS, SCHEMA, Entry, Envelope, Head
+from ouroboros.model.events import KINDS, Unknown
 from ouroboros.model.text import plain_json
 
 NOTES_KEPT = 100
@@ -54,6 +55,8 @@ class Flaw(StrEnum):
     WRONG_NUMBER = "wrong_number"
     BROKEN_LINK = "broken_link"
     WRONG_INDEX = "wrong_index"
+    MISSING = "missing"
+    REPLACED = "replaced"
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,21 +116,36 @@ def hash_of(data: bytes) -> str:
 
 
 def decode(data: bytes) -> Entry:
-    """Return the entry with its event.
+    """Return the entry with its event; one of a kind that is not known here as `Unknown`.
 
     Raises:
-        LedgerError: the event is of a kind that this version does not know.
+        LedgerError: the event is of a known kind, but not as this version writes it.
         LedgerCorruptError: the bytes are no entry.
     """
     try:
         return _ENTRY.decode(data)
     except _UNDECODABLE as error:
         envelope = open_envelope(data)
+        kind = kind_of(envelope)
+        if kind and kind not in KINDS:
+            return _unknown(envelope, kind)
         raise LedgerError(
-            f"Entry {envelope.seq} ({kind_of(envelope)}) was written by another version of "
+            f"Entry {envelope.seq} ({kind}) was written by another version of "
             f"Ouroboros and cannot be read by this one: {error}.",
             hint="Use the version that wrote it, or a newer one.",
         ) from error
+
+
+def _unknown(envelope: Envelope, kind: str) -> Entry:
+    return Entry(
+        v=envelope.v,
+        seq=envelope.seq,
+        ts=envelope.ts,
+        actor=envelope.actor,
+        idem=envelope.idem,
+        prev=envelope.prev,
+        event=Unknown(name=kind),
+    )
 
 
 def open_envelope(data: bytes) -> Envelope:
@@ -160,6 +178,8 @@ class Verifier:
         self._first = start.size if start else 0
         self._seq = self._first
         self._prev = start.hash if start else GENESIS
+        self.previous = self._prev
+        """The hash before that of `head` (that of the start where nothing was fed)."""
         self._ts: int | None = None
         self._notes: list[Note] = []
         self._notes_total = 0
@@ -172,6 +192,7 @@ class Verifier:
         checked = self._check(row)
         if isinstance(checked, Envelope):
             self._note(checked)
+            self.previous = self._prev
             self._seq, self._prev, self._ts = checked.seq, str(row[2]), checked.ts
             return checked
         self.fail(self._seq + 1, *checked)

@@ -7,6 +7,8 @@ is why each append carries an idempotency key (`idem`): the same key again retur
 One `Store` is used by one thread at a time (the engine serialises); any number of processes may
 read along with `read_only=True`. The last entry is read anew inside each write transaction, so a
 second writer could not fork the chain; it would only have to wait, and after `BUSY_MS` be told so.
+Who must be the only writer (the engine) says after which head it appends: if somebody else wrote in
+between, for instance because locks do not work on that file system, the append is refused.
 
 After an I/O error other than a full disk the store refuses further appends until it is opened
 again: after a failed fsync nobody knows what the page cache still holds.
@@ -20,15 +22,24 @@ from typing import BinaryIO, NamedTuple, Self
 
 import msgspec
 
-from ouroboros.errors import LedgerCorruptError, LedgerError, Misuse
+from ouroboros.errors import (
+    LedgerCorruptError,
+    LedgerDamagedError,
+    LedgerError,
+    LedgerForkedError,
+    Misuse,
+)
 from ouroboros.ledger import chain, files, schema
 from ouroboros.ledger.chain import Flaw, Report, Row, Verifier
+from ouroboros.ledger.mark import Mark
 from ouroboros.model.entry import GENESIS, SCHEMA, Entry, Envelope, Head, Stored
-from ouroboros.model.events import AlertRaised, AnyEvent, CandidateEvent, RollbackStarted
+from ouroboros.model.events import AlertRaised, AnyEvent, CandidateEvent, RollbackStarted, Unknown
 from ouroboros.model.events import RolledBack as RolledBackEvent
 
 _BATCH = 512
 _COLUMNS = ("ts", "kind", "actor", "idem")
+_TAIL = 64
+"""How many entries at the end are verified whenever the ledger is opened to be written."""
 
 
 class Sealed(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +80,8 @@ class Store:
         self._read_only = read_only
         self._broken = ""
         self._identity = files.identity(path)
+        self._mark = Mark(path)
+        self._marks = True
 
     @classmethod
     def open(cls, path: Path, *, read_only: bool = False) -> Self:
@@ -77,7 +90,10 @@ class Store:
         Raises:
             LedgerError: no ledger, not one of this version, locked, or not accessible.
             LedgerFullError: there is no space to make it.
+            LedgerReadOnlyError: it may not be written to.
+            LedgerNewerError: a newer version wrote it.
             LedgerCorruptError: the file is damaged.
+            LedgerDamagedError: its last entries are not what was written, or some are missing.
         """
         with files.translated(path):
             if not read_only:
@@ -96,7 +112,32 @@ class Store:
             except BaseException:
                 db.close()
                 raise
-        return cls(db, path, read_only=read_only)
+        store = cls(db, path, read_only=read_only)
+        if not read_only:
+            try:
+                store.check_end()
+            except BaseException:
+                db.close()
+                raise
+        return store
+
+    def check_end(self) -> None:
+        """Verify the last entries, and that none is missing behind them; quick.
+
+        Raises:
+            LedgerDamagedError: names the entry.
+        """
+        marked = self._mark.read()
+        try:
+            head = self.head()
+            start = max(head.size - _TAIL, 0)
+            before = next(self._rows(start - 1, 1, _Query(None, None)), None) if start else None
+            verifier = Verifier(Head(size=start, hash=before.hash) if before else None)
+            self._verify(verifier, None, head.size)
+        except LedgerCorruptError as error:
+            raise LedgerDamagedError(error.message, hint=files.SALVAGE) from error
+        _missing(verifier, marked)
+        _refuse(verifier.report(), self._path)
 
     def close(self) -> None:
         """Close the file; the last writer to close also empties the write-ahead log."""
@@ -111,18 +152,28 @@ class Store:
 
     # --- writing --------------------------------------------------------------------------------
 
-    def append(self, event: AnyEvent, *, actor: str, ts: int, idem: str) -> Stored:
+    def append(
+        self, event: AnyEvent, *, actor: str, ts: int, idem: str, after: Head | None = None
+    ) -> Stored:
         """Write one event and return its entry once it is on disk.
 
         The same `idem` with the same event returns the entry that was written first.
 
+        Args:
+            event: what happened.
+            actor: who did it.
+            ts: UTC nanoseconds, as the clock says; order is `seq`, not time.
+            idem: unique key.
+            after: the head behind which this must stand (None: wherever the ledger ends).
+
         Raises:
             LedgerFullError: no space; nothing was appended.
+            LedgerForkedError: the ledger does not end at `after`: somebody else wrote.
             LedgerError: `idem` was used for another event, the file is locked, or cannot be
                 written; nothing was appended.
         """
-        if self._read_only:
-            raise Misuse("append on a ledger that was opened read-only")
+        if self._read_only or isinstance(event, Unknown):
+            raise Misuse("append on a read-only ledger, or of an event that cannot be written")
         if self._broken:
             raise LedgerError(
                 f"{self._path} failed earlier ({self._broken}) and takes no more entries.",
@@ -139,6 +190,8 @@ class Store:
             if first is not None:
                 return _same(first, event, idem)
             head = self._head()
+            if after is not None and head != after:
+                raise _forked(self._path, after, head)
             entry = Entry(
                 v=SCHEMA,
                 seq=head.size + 1,
@@ -151,7 +204,19 @@ class Store:
             data = chain.encode(entry)
             stored = Stored(hash=chain.hash_of(data), entry=entry)
             self._insert(stored, data)
+        self._leave_mark(Head(size=entry.seq, hash=stored.hash))
         return stored
+
+    def _leave_mark(self, head: Head) -> None:
+        """Note how far we are. The entry is on disk: a mark that fails must not say otherwise.
+
+        A mark that lags claims less than there is, which is never wrong.
+        """
+        if self._marks:
+            try:
+                self._mark.write(head)
+            except OSError:
+                self._marks = False  # until the ledger is opened again
 
     def _insert(self, stored: Stored, data: bytes) -> None:
         entry = stored.entry
@@ -212,8 +277,10 @@ class Store:
     ) -> Iterator[Stored]:
         """Yield entries in order, from the one after `after`.
 
+        Those of a kind that this version does not know come as `Unknown`.
+
         Raises:
-            LedgerError: an entry of a kind that this version does not know; `envelopes` reads it.
+            LedgerError: an entry that this version cannot read; `envelopes` reads it.
         """
         for row in self._rows(after, limit, _Query(kind, candidate)):
             yield _stored(row)
@@ -287,12 +354,33 @@ class Store:
             start: a head that is trusted; only what comes after it is read.
         """
         verifier = Verifier(start)
+        marked = self._mark.read()
         try:
             total = self.head().size
             self._verify(verifier, progress, total)
         except LedgerError as error:
             verifier.fail(verifier.head.size + 1, Flaw.UNREADABLE, f"{error.message}")
+        _missing(verifier, marked)
         return verifier.report()
+
+    def verified(self) -> Iterator[Stored]:
+        """Yield all entries in order, each verified: what state is folded from.
+
+        Raises:
+            LedgerDamagedError: an entry is not what was written; what came before it is good.
+            LedgerError: an entry of a known kind that this version cannot read.
+        """
+        verifier = Verifier()
+        marked = self._mark.read()
+        try:
+            for row in self.raw():
+                if verifier.feed(row) is None:
+                    break
+                yield _stored(row)
+        except LedgerCorruptError as error:
+            raise LedgerDamagedError(error.message, hint=files.SALVAGE) from error
+        _missing(verifier, marked)
+        _refuse(verifier.report(), self._path)
 
     def _verify(
         self, verifier: Verifier, progress: Callable[[int, int], None] | None, total: int
@@ -335,6 +423,36 @@ class Store:
             file.write(row.data + b"}\n")
             count += 1
         return count
+
+
+def _missing(verifier: Verifier, marked: Head | None) -> None:
+    """Entries at the end that were acknowledged and are not there."""
+    head = verifier.head
+    if marked is None or verifier.failed:
+        return
+    if marked.size > head.size:
+        what = f"it was written (the ledger had {marked.size} entries), but it is not there"
+        verifier.fail(head.size + 1, Flaw.MISSING, what)
+    elif marked.size == head.size and marked.hash != head.hash:
+        before = Head(size=max(head.size - 1, 0), hash=verifier.previous)
+        what = f"it hashes to {head.hash}, written was {marked.hash[:80]!r}"
+        verifier.take_back(head.size, before, Flaw.REPLACED, what)
+
+
+def _refuse(report: Report, path: Path) -> None:
+    if report.bad is not None:
+        raise LedgerDamagedError(
+            f"The ledger {path} is damaged. {report.bad.text}", hint=files.SALVAGE
+        )
+
+
+def _forked(path: Path, expected: Head, found: Head) -> LedgerForkedError:
+    return LedgerForkedError(
+        f"The ledger {path} should end at entry {expected.size} and ends at {found.size} "
+        f"({found.hash[:12]}): another process writes to it; nothing was appended.",
+        hint="Stop all engines of this target, then start one. Locks may not work on this file "
+        "system.",
+    )
 
 
 def touched_by(event: AnyEvent) -> tuple[str, ...]:
