@@ -27,7 +27,15 @@ import msgspec
 
 from ouroboros.errors import LedgerCorruptError, LedgerError
 from ouroboros.model.entry import GENESIS, SCHEMA, Entry, Envelope, Head
-from ouroboros.model.events import KINDS, Unknown
+from ouroboros.model.events import (
+    KINDS,
+    AlertRaised,
+    AnyEvent,
+    CandidateEvent,
+    RollbackStarted,
+    RolledBack,
+    Unknown,
+)
 from ouroboros.model.text import plain_json
 
 NOTES_KEPT = 100
@@ -89,6 +97,12 @@ class _Tag(msgspec.Struct, frozen=True):
     kind: str
 
 
+class _Named(msgspec.Struct, frozen=True):
+    candidate: str = ""
+    candidates: tuple[str, ...] = ()
+
+
+_NAMED = msgspec.json.Decoder(_Named)
 _ENVELOPE = msgspec.json.Decoder(Envelope)
 _ENTRY = msgspec.json.Decoder(Entry)
 _TAG = msgspec.json.Decoder(_Tag)
@@ -169,6 +183,28 @@ def kind_of(envelope: Envelope) -> str:
         return _TAG.decode(envelope.event).kind
     except _UNDECODABLE:
         return ""
+
+
+def touched_by(event: AnyEvent) -> tuple[str, ...]:
+    """Return the candidates under which an event is found again."""
+    if isinstance(event, CandidateEvent | RollbackStarted | RolledBack):
+        return event.candidates
+    if isinstance(event, AlertRaised) and event.candidate:
+        return (event.candidate,)
+    return ()
+
+
+def candidates_of(envelope: Envelope, data: bytes) -> tuple[str, ...]:
+    """Return the same for stored bytes; of a kind that is not known here, what it names."""
+    try:
+        event = _ENTRY.decode(data).event
+    except _UNDECODABLE:
+        try:
+            named = _NAMED.decode(envelope.event)
+        except _UNDECODABLE:
+            return ()
+        return named.candidates or ((named.candidate,) if named.candidate else ())
+    return touched_by(event)
 
 
 class Verifier:

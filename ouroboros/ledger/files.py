@@ -34,11 +34,31 @@ def make_file(path: Path) -> None:
         if path.stat().st_mode & 0o077:
             path.chmod(0o600)
         return
-    folder = os.open(path.parent, os.O_RDONLY)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring names that were made or changed in a folder onto the disk."""
+    handle = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(handle)
     finally:
-        os.close(folder)
+        os.close(handle)
+
+
+def settle(part: Path, path: Path) -> None:
+    """Give a finished file its name, on disk when this returns.
+
+    Raises:
+        OSError: it could not be done.
+    """
+    handle = os.open(part, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    part.replace(path)
+    sync_folder(path.parent)
 
 
 def identity(path: Path) -> tuple[int, int] | None:

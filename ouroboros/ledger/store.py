@@ -16,7 +16,7 @@ again: after a failed fsync nobody knows what the page cache still holds.
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Self
 
@@ -33,8 +33,7 @@ from ouroboros.ledger import chain, files, schema
 from ouroboros.ledger.chain import Flaw, Report, Row, Verifier
 from ouroboros.ledger.mark import Mark
 from ouroboros.model.entry import GENESIS, SCHEMA, Entry, Envelope, Head, Stored
-from ouroboros.model.events import AlertRaised, AnyEvent, CandidateEvent, RollbackStarted, Unknown
-from ouroboros.model.events import RolledBack as RolledBackEvent
+from ouroboros.model.events import AnyEvent, Unknown
 
 _BATCH = 512
 _COLUMNS = ("ts", "kind", "actor", "idem")
@@ -203,7 +202,8 @@ class Store:
             )
             data = chain.encode(entry)
             stored = Stored(hash=chain.hash_of(data), entry=entry)
-            self._insert(stored, data)
+            row = Row(entry.seq, data, stored.hash)
+            self._insert(entry, event.kind, row, chain.touched_by(event))
         self._leave_mark(Head(size=entry.seq, hash=stored.hash))
         return stored
 
@@ -218,16 +218,39 @@ class Store:
             except OSError:
                 self._marks = False  # until the ledger is opened again
 
-    def _insert(self, stored: Stored, data: bytes) -> None:
-        entry = stored.entry
+    def take(self, rows: Sequence[Row]) -> None:
+        """Write rows that another ledger held, with their exact bytes; all of them or none.
+
+        The caller has verified that they follow the ledger's end.
+
+        Raises:
+            LedgerFullError, LedgerError: nothing was written.
+        """
+        if self._read_only:
+            raise Misuse("take on a ledger that was opened read-only")
+        if not rows:
+            return
+        with self._transaction():
+            for row in rows:
+                self._insert_row(row)
+        self._leave_mark(Head(size=rows[-1].seq, hash=rows[-1].hash))
+
+    def _insert_row(self, row: Row) -> None:
+        envelope = chain.open_envelope(row.data)
+        kind = chain.kind_of(envelope)
+        self._insert(envelope, kind, row, chain.candidates_of(envelope, row.data))
+
+    def _insert(
+        self, entry: Entry | Envelope, kind: str, row: Row, candidates: Sequence[str]
+    ) -> None:
         self._db.execute(
             "INSERT INTO entries (seq, ts, kind, actor, idem, bytes, hash) "
             "VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (entry.seq, entry.ts, entry.event.kind, entry.actor, entry.idem, data, stored.hash),
+            (entry.seq, entry.ts, kind, entry.actor, entry.idem, row.data, row.hash),
         )
         self._db.executemany(
             "INSERT INTO touched (candidate, seq) VALUES (?, ?)",
-            [(name, entry.seq) for name in dict.fromkeys(touched_by(entry.event))],
+            [(name, entry.seq) for name in dict.fromkeys(candidates)],
         )
 
     @contextlib.contextmanager
@@ -403,8 +426,8 @@ class Store:
                 (after, _BATCH),
             ).fetchall()
 
-    def export_jsonl(self, file: BinaryIO) -> int:
-        """Write one line per entry with its exact bytes; return how many.
+    def export_jsonl(self, file: BinaryIO, *, after: int = 0) -> int:
+        """Write a line per entry behind `after`, with its exact bytes; return how many.
 
         A line is `{"seq": N, "hash": "...", "entry": <the stored bytes>}`; to check one, hash
         the text after `"entry":` up to the closing brace of the line.
@@ -413,7 +436,7 @@ class Store:
             LedgerCorruptError: an entry that does not fit on a line, so was not written by us.
         """
         count = 0
-        for row in self.raw():
+        for row in self.raw(after):
             if b"\n" in row.data:
                 raise LedgerCorruptError(
                     f"Entry {row.seq} cannot be exported: it was altered.",
@@ -453,15 +476,6 @@ def _forked(path: Path, expected: Head, found: Head) -> LedgerForkedError:
         hint="Stop all engines of this target, then start one. Locks may not work on this file "
         "system.",
     )
-
-
-def touched_by(event: AnyEvent) -> tuple[str, ...]:
-    """Return the candidates under which an event is found again."""
-    if isinstance(event, CandidateEvent | RollbackStarted | RolledBackEvent):
-        return event.candidates
-    if isinstance(event, AlertRaised) and event.candidate:
-        return (event.candidate,)
-    return ()
 
 
 def _verify_row(verifier: Verifier, row: tuple[object, ...]) -> bool:
