@@ -28,12 +28,16 @@ from ouroboros.errors import (
     LedgerError,
     LedgerForkedError,
     Misuse,
+    NotFoundError,
 )
-from ouroboros.ledger import chain, files, schema
+from ouroboros.ledger import chain, files, migrations, schema
 from ouroboros.ledger.chain import Flaw, Report, Row, Verifier
 from ouroboros.ledger.mark import Mark
+from ouroboros.ledger.merkle import Hash
+from ouroboros.ledger.tree import Tree
 from ouroboros.model.entry import GENESIS, SCHEMA, Entry, Envelope, Head, Stored
 from ouroboros.model.events import AnyEvent, Unknown
+from ouroboros.model.text import plain_json
 
 _BATCH = 512
 _COLUMNS = ("ts", "kind", "actor", "idem")
@@ -47,6 +51,14 @@ class Sealed(msgspec.Struct, frozen=True, kw_only=True):
     hash: str
     kind: str
     envelope: Envelope
+
+
+class StoredHead(msgspec.Struct, frozen=True, kw_only=True):
+    """A signed head as kept: how many entries it covers, when it was signed (ns), the note."""
+
+    size: int
+    ts: int
+    note: str
 
 
 class _Query(NamedTuple):
@@ -81,6 +93,8 @@ class Store:
         self._identity = files.identity(path)
         self._mark = Mark(path)
         self._marks = True
+        self._tree = Tree(db)
+        self._has_tree = schema.version(db) >= schema.FIRST_WITH_TREE
 
     @classmethod
     def open(cls, path: Path, *, read_only: bool = False) -> Self:
@@ -108,6 +122,8 @@ class Store:
                     if schema.is_empty(db):
                         schema.create(db)
                 schema.check(db, str(path))
+                if not read_only:
+                    migrations.upgrade(db, path)
             except BaseException:
                 db.close()
                 raise
@@ -252,6 +268,25 @@ class Store:
             "INSERT INTO touched (candidate, seq) VALUES (?, ?)",
             [(name, entry.seq) for name in dict.fromkeys(candidates)],
         )
+        self._tree.append(entry.seq, row.data)
+
+    def add_head(self, *, size: int, ts: int, note: str) -> bool:
+        """Keep a signed head; tell whether it is new (there may be one of that size already).
+
+        Raises:
+            LedgerFullError: no space.
+            LedgerError: it covers more than there is, or less than the newest one.
+        """
+        if self._read_only:
+            raise Misuse("add_head on a ledger that was opened read-only")
+        with self._transaction():
+            newest = self._db.execute("SELECT max(size) FROM heads").fetchone()[0]
+            if newest == size:
+                return False
+            self._db.execute(
+                "INSERT INTO heads (size, ts, note) VALUES (?, ?, ?)", (size, ts, note)
+            )
+        return True
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -264,6 +299,7 @@ class Store:
             except BaseException as error:
                 if isinstance(error, sqlite3.Error) and files.is_broken(error, self._path):
                     self._broken = str(error)
+                self._tree.forget()
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
@@ -360,6 +396,61 @@ class Store:
             after = batch[-1][0]
             left = None if left is None else left - len(batch)
 
+    # --- the Merkle tree and its signed heads ---------------------------------------------------
+
+    def root(self, size: int) -> Hash:
+        """Return the Merkle root over the first `size` entries.
+
+        Raises:
+            NotFoundError: there are not so many.
+            LedgerError: a ledger of layout 1 that was opened read-only has no tree.
+            LedgerCorruptError: parts of the tree are missing.
+        """
+        with self._proving():
+            return self._tree.root(size)
+
+    def inclusion(self, seq: int, size: int) -> tuple[Hash, ...]:
+        """Return the audit path of an entry in the tree over `size`; raises as `root`."""
+        with self._proving():
+            return self._tree.inclusion(seq, size)
+
+    def consistency(self, old: int, size: int) -> tuple[Hash, ...]:
+        """Return the proof that `old` entries are the beginning of `size`; raises as `root`."""
+        with self._proving():
+            return self._tree.consistency(old, size)
+
+    @contextlib.contextmanager
+    def _proving(self) -> Iterator[None]:
+        if not self._has_tree:
+            raise LedgerError(
+                f"{self._path} has ledger layout 1, which has no Merkle tree.",
+                hint="Start the engine once: it adds the tree.",
+            )
+        with files.translated(self._path):
+            try:
+                yield
+            except ValueError as error:
+                raise NotFoundError(
+                    f"Not in the ledger: {error}.", hint="'ouroboros ledger heads' lists the heads."
+                ) from error
+
+    def heads(self, *, after: int = 0, limit: int = -1, newest: bool = False) -> list[StoredHead]:
+        """Return signed heads of more than `after` entries; the newest first where asked for."""
+        if not self._has_tree:
+            return []
+        order = "DESC" if newest else "ASC"
+        with files.translated(self._path):
+            rows = self._db.execute(
+                f"SELECT size, ts, note FROM heads WHERE size > ? ORDER BY size {order} LIMIT ?",  # noqa: S608 - a constant
+                (after, limit),
+            ).fetchall()
+        return [StoredHead(size=size, ts=ts, note=note) for size, ts, note in rows]
+
+    def covering(self, seq: int) -> StoredHead | None:
+        """Return the first signed head that covers an entry, if there is one."""
+        found = self.heads(after=seq - 1, limit=1)
+        return found[0] if found else None
+
     # --- verifying, exporting -------------------------------------------------------------------
 
     def verify(
@@ -430,7 +521,8 @@ class Store:
         """Write a line per entry behind `after`, with its exact bytes; return how many.
 
         A line is `{"seq": N, "hash": "...", "entry": <the stored bytes>}`; to check one, hash
-        the text after `"entry":` up to the closing brace of the line.
+        the text after `"entry":` up to the closing brace of the line. Signed heads follow behind
+        the entries, as `{"head": {"size": N, "ts": ns, "note": "..."}}`.
 
         Raises:
             LedgerCorruptError: an entry that does not fit on a line, so was not written by us.
@@ -445,6 +537,11 @@ class Store:
             file.write(b'{"seq":%d,"hash":"%s","entry":' % (row.seq, str(row.hash).encode()))
             file.write(row.data + b"}\n")
             count += 1
+        while heads := self.heads(after=after, limit=_BATCH):
+            file.writelines(
+                b'{"head":' + plain_json(msgspec.json.encode(head)) + b"}\n" for head in heads
+            )
+            after = heads[-1].size
         return count
 
 

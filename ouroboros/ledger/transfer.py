@@ -14,11 +14,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from ouroboros.errors import ConflictError, LedgerCorruptError, LedgerError
+import msgspec
+
+from ouroboros.errors import ConflictError, LedgerCorruptError, LedgerError, LedgerFullError
 from ouroboros.ledger import chain, files
 from ouroboros.ledger.chain import Row, Verifier
 from ouroboros.ledger.mark import Mark
-from ouroboros.ledger.store import Store
+from ouroboros.ledger.store import Store, StoredHead
 from ouroboros.model.describe import describe, subject
 from ouroboros.model.entry import Head
 from ouroboros.model.text import safe_line
@@ -34,6 +36,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _LINE = re.compile(
     rb'\{"seq":([1-9][0-9]{0,17}),"hash":"([0-9a-f]{64})","entry":(\{.*\})\}\n?', re.DOTALL
 )
+_HEAD = re.compile(rb'\{"head":(\{.*\})\}\n?', re.DOTALL)
 _BATCH = 1000
 
 Progress = Callable[[int, int], None]
@@ -100,8 +103,8 @@ def _row(file: BinaryIO, cells: tuple[str, ...]) -> None:
     file.write(line.getvalue().encode(errors="backslashreplace"))
 
 
-def rows_of(file: BinaryIO) -> Iterator[tuple[int, Row]]:
-    """Yield (line number, row) of an export; nothing is promised about the rows but their types.
+def rows_of(file: BinaryIO) -> Iterator[tuple[int, Row | StoredHead]]:
+    """Yield (line number, row or signed head) of an export; only their types are promised.
 
     Raises:
         LedgerCorruptError: a line that no export writes; names it.
@@ -109,13 +112,24 @@ def rows_of(file: BinaryIO) -> Iterator[tuple[int, Row]]:
     number = 0
     while line := file.readline(_LONGEST_LINE + 1):
         number += 1
-        found = _LINE.fullmatch(line) if len(line) <= _LONGEST_LINE else None
-        if found is None:
+        parsed = _parsed(line) if len(line) <= _LONGEST_LINE else None
+        if parsed is None:
             raise LedgerCorruptError(
                 f"Line {number} is no line of a ledger export.",
                 hint="Import a file as 'ouroboros ledger export' writes it, whole and unedited.",
             )
-        yield number, Row(int(found[1]), found[3], found[2].decode())
+        yield number, parsed
+
+
+def _parsed(line: bytes) -> Row | StoredHead | None:
+    found = _LINE.fullmatch(line)
+    if found:
+        return Row(int(found[1]), found[3], found[2].decode())
+    head = _HEAD.fullmatch(line)
+    try:
+        return msgspec.json.decode(head[1], type=StoredHead) if head else None
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
 
 
 def import_ledger(
@@ -150,6 +164,11 @@ def _fill(part: Path, file: BinaryIO, progress: Callable[[int], None] | None) ->
     with Store.open(part) as store:
         batch: list[Row] = []
         for line, row in rows_of(file):
+            if isinstance(row, StoredHead):
+                store.take(batch)
+                batch = []
+                _take_head(store, line, row)
+                continue
             if verifier.feed(row) is None:
                 bad = verifier.report().bad
                 raise LedgerCorruptError(
@@ -165,6 +184,19 @@ def _fill(part: Path, file: BinaryIO, progress: Callable[[int], None] | None) ->
                     progress(verifier.head.size)
         store.take(batch)
         return store.head()
+
+
+def _take_head(store: Store, line: int, head: StoredHead) -> None:
+    """Keep a signed head; what it signs is checked by `verify`, which knows the keys."""
+    try:
+        store.add_head(size=head.size, ts=head.ts, note=head.note)
+    except LedgerFullError:
+        raise
+    except LedgerError as error:
+        raise LedgerCorruptError(
+            f"Line {line} holds a head that does not fit the entries before it: {error.message}",
+            hint="Nothing was imported. Take another copy of the export.",
+        ) from error
 
 
 def remove(ledger: Path) -> None:
