@@ -360,7 +360,9 @@ def _rollback_proof(intent: Intent) -> ev.RolledBack:
 
 def next_version(state: State) -> int:
     """Return the number of the next version."""
-    return state.versions[-1].number + 1 if state.versions else 0
+    if not state.versions:
+        return 0
+    return max(state.versions[-1].number, state.version_floor) + 1
 
 
 def find_version(state: State, ref: str) -> Version:

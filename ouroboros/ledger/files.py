@@ -61,6 +61,26 @@ def settle(part: Path, path: Path) -> None:
     sync_folder(path.parent)
 
 
+def salvaged(path: Path) -> Path:
+    """Return where a finished salvage waits to take a ledger's place."""
+    return path.with_name(f"{path.name}.salvaged")
+
+
+def adopt_salvaged(path: Path) -> None:
+    """Let a finished salvage take the ledger's place, if there is one; also after a kill.
+
+    The old side files go first: a write-ahead log must never meet a database that is not its own.
+    """
+    new = salvaged(path)
+    if not new.exists():
+        return
+    for side in (".mark", "-wal", "-shm"):
+        path.with_name(path.name + side).unlink(missing_ok=True)
+    sync_folder(path.parent)
+    new.replace(path)
+    sync_folder(path.parent)
+
+
 def identity(path: Path) -> tuple[int, int] | None:
     """Return what tells one file from another that took its place; None where there is none."""
     try:

@@ -151,8 +151,8 @@ def is_empty(db: sqlite3.Connection) -> bool:
     return bool(count == 0 and _pragma(db, "application_id") == 0)
 
 
-def check(db: sqlite3.Connection, path: str) -> None:
-    """Refuse files that are no ledger, or not one of this version.
+def check(db: sqlite3.Connection, path: str, *, guards: bool = True) -> None:
+    """Refuse files that are no ledger, or not one of this version; `guards`: or lack parts.
 
     Raises:
         LedgerError: another program's database.
@@ -178,7 +178,7 @@ def check(db: sqlite3.Connection, path: str) -> None:
         )
     wanted = _OBJECTS | _TREE_OBJECTS if found >= FIRST_WITH_TREE else _OBJECTS
     missing = sorted(wanted - {name for (name,) in db.execute("SELECT name FROM sqlite_schema")})
-    if missing:
+    if missing and guards:
         raise LedgerCorruptError(
             f"{path} was altered: it lacks {', '.join(missing)}.",
             hint="Keep the file as evidence and restore a copy from before.",

@@ -97,8 +97,10 @@ class Store:
         self._has_tree = schema.version(db) >= schema.FIRST_WITH_TREE
 
     @classmethod
-    def open(cls, path: Path, *, read_only: bool = False) -> Self:
+    def open(cls, path: Path, *, read_only: bool = False, lenient: bool = False) -> Self:
         """Open a ledger; unless `read_only`, make it first if there is none (mode 0600).
+
+        `lenient` lets a ledger be read whose guards (triggers) were removed.
 
         Raises:
             LedgerError: no ledger, not one of this version, locked, or not accessible.
@@ -110,6 +112,7 @@ class Store:
         """
         with files.translated(path):
             if not read_only:
+                files.adopt_salvaged(path)
                 files.make_file(path)
             elif not path.exists():
                 raise LedgerError(
@@ -121,7 +124,7 @@ class Store:
                     files.configure(db)
                     if schema.is_empty(db):
                         schema.create(db)
-                schema.check(db, str(path))
+                schema.check(db, str(path), guards=not lenient)
                 if not read_only:
                     migrations.upgrade(db, path)
             except BaseException:
@@ -372,6 +375,17 @@ class Store:
             rows = self._db.execute(query, values).fetchall()
         return tuple(_stored(Row(*row)) for row in rows)
 
+    def some(self, *, after: int, limit: int) -> list[Row]:
+        """Return up to `limit` stored rows from the one after `after`; fewer near damage.
+
+        Raises:
+            LedgerCorruptError: not even the next one can be read.
+        """
+        try:
+            return list(self._rows(after, limit, _Query(None, None)))
+        except LedgerCorruptError:
+            return list(self._rows(after, 1, _Query(None, None)))
+
     def raw(self, after: int = 0) -> Iterator[Row]:
         """Yield the stored rows, exact bytes, from the one after `after`."""
         return self._rows(after, None, _Query(None, None))
@@ -458,6 +472,7 @@ class Store:
         progress: Callable[[int, int], None] | None = None,
         *,
         start: Head | None = None,
+        marked: Head | None = None,
     ) -> Report:
         """Verify the chain, and that the look-up columns say what the bytes say.
 
@@ -466,16 +481,27 @@ class Store:
         Args:
             progress: called with entries done and in all, now and then.
             start: a head that is trusted; only what comes after it is read.
+            marked: how far the ledger had come; by default what the mark beside it says.
         """
         verifier = Verifier(start)
-        marked = self._mark.read()
+        marked = marked or self._mark.read()
         try:
             total = self.head().size
             self._verify(verifier, progress, total)
+            if start is None and not verifier.failed:
+                self._check_file(verifier)
         except LedgerError as error:
             verifier.fail(verifier.head.size + 1, Flaw.UNREADABLE, f"{error.message}")
         _missing(verifier, marked)
         return verifier.report()
+
+    def _check_file(self, verifier: Verifier) -> None:
+        """Look at the pages that hold no entries (indexes, tiles) as well."""
+        with files.translated(self._path):
+            (said,) = self._db.execute("PRAGMA integrity_check(1)").fetchone()
+        if said != "ok":
+            what = f"all entries before it are good, but the file is damaged: {said}"
+            verifier.fail(verifier.head.size + 1, Flaw.UNREADABLE, what)
 
     def verified(self) -> Iterator[Stored]:
         """Yield all entries in order, each verified: what state is folded from.
@@ -501,20 +527,31 @@ class Store:
     ) -> None:
         good = True
         while good:
-            batch = self._verification_batch(verifier.head.size)
+            batch = self._readable_batch(verifier.head.size)
             good = bool(batch) and all(_verify_row(verifier, row) for row in batch)
             if progress:
                 done = verifier.head.size
                 progress(done, max(total, done))
 
-    def _verification_batch(self, after: int) -> list[tuple[object, ...]]:
+    def _readable_batch(self, after: int) -> list[tuple[object, ...]]:
+        """Read on; next to a damaged page entry by entry, so that none that is whole is given up.
+
+        Raises:
+            LedgerCorruptError: not even the next entry can be read.
+        """
+        try:
+            return self._verification_batch(after, _BATCH)
+        except LedgerCorruptError:
+            return self._verification_batch(after, 1)
+
+    def _verification_batch(self, after: int, limit: int) -> list[tuple[object, ...]]:
         # BLOBs throughout: text that is no UTF-8 would make the driver raise.
         with files.translated(self._path):
             return self._db.execute(
                 "SELECT seq, CAST(bytes AS BLOB), CAST(hash AS BLOB), ts, CAST(kind AS BLOB), "
                 "CAST(actor AS BLOB), CAST(idem AS BLOB) FROM entries WHERE seq > ? "
                 "ORDER BY seq LIMIT ?",
-                (after, _BATCH),
+                (after, limit),
             ).fetchall()
 
     def export_jsonl(self, file: BinaryIO, *, after: int = 0) -> int:
