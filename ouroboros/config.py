@@ -513,6 +513,24 @@ class Proposers(Section, frozen=True, kw_only=True):
     codemod: Codemod = msgspec.field(default_factory=Codemod)
 
 
+class Ledger(Section, frozen=True, kw_only=True):
+    """`[ledger]`: how an outsider can verify the record. See docs/ledger."""
+
+    head_every: Duration = msgspec.field(default_factory=lambda: seconds(60))
+    """Heads are signed this often if something was added; besides at every promotion and rollback
+    and at the end."""
+    head_file: str = ""
+    """A second file to which each signed head is appended, best on another machine's disk."""
+    head_webhook: str = ""
+    """An `https://` (or `http://`) address to which each signed head is posted as text."""
+    operators: dict[str, str] = {}
+    """Who may sign approvals: names and keys as `"ssh-ed25519 AAAA..."`."""
+    allowed_signers: str = ""
+    """A file in the format of ssh-keygen with more such keys; absolute, outside of the tree."""
+    require_signatures: bool = False
+    """Whether approvals without an operator's signature are refused."""
+
+
 class Config(Section, frozen=True, kw_only=True):
     """The whole file."""
 
@@ -527,6 +545,7 @@ class Config(Section, frozen=True, kw_only=True):
     engine: Engine = msgspec.field(default_factory=Engine)
     storage: Storage = msgspec.field(default_factory=Storage)
     proposers: Proposers = msgspec.field(default_factory=Proposers)
+    ledger: Ledger = msgspec.field(default_factory=Ledger)
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
@@ -679,6 +698,27 @@ def _check(config: Config, text: str, origin: str) -> None:
     _check_commands(config, text, origin)
     _check_paths(config, text, origin)
     _check_network(config, text, origin)
+    _check_ledger(config.ledger, text, origin)
+
+
+_OPERATOR = re.compile(r"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI[A-Za-z0-9+/]{43}(\s.*)?")
+
+
+def _check_ledger(ledger: Ledger, text: str, origin: str) -> None:
+    for key in ("head_file", "allowed_signers"):
+        value = getattr(ledger, key)
+        if value and not PurePosixPath(value).is_absolute():
+            raise _error(f"Expected an absolute path, got {value!r}", f"ledger.{key}", text, origin)
+    if ledger.head_webhook and not re.match(r"https?://[^\s/]", ledger.head_webhook):
+        what = f"Expected an https:// address, got {ledger.head_webhook!r}"
+        raise _error(what, "ledger.head_webhook", text, origin)
+    for name, operator in ledger.operators.items():
+        if not _OPERATOR.fullmatch(operator.strip()):
+            what = f'Expected a public key "ssh-ed25519 AAAA...", got {operator!r}'
+            raise _error(what, f"ledger.operators.{name}", text, origin)
+    if ledger.require_signatures and not (ledger.operators or ledger.allowed_signers):
+        what = "Nobody could approve: it needs operators or allowed_signers"
+        raise _error(what, "ledger.require_signatures", text, origin)
 
 
 _SERVICE = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9.-]{0,252}):(?P<port>[0-9]{1,5})")

@@ -286,3 +286,15 @@ class LedgerReadOnlyError(LedgerError):
 
 class EvidencePrunedError(NotFoundError):
     """Evidence that was there, and was removed when its retention ended."""
+
+
+class HeadError(LedgerError):
+    """A signed head, or the key that signs or verifies it, is not what it should be."""
+
+
+class SignatureError(OuroborosError):
+    """A human act is not signed as it must be: no signature, another's, or over something else."""
+
+    exit_code = 5
+    rpc_code = -32004
+    rpc_name = "forbidden"

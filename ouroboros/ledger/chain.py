@@ -24,6 +24,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from ouroboros.errors import LedgerCorruptError, LedgerError
 from ouroboros.model.entry import GENESIS, SCHEMA, Entry, Envelope, Head
@@ -68,11 +69,16 @@ class Flaw(StrEnum):
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """The first bad entry: where, what (machine-readable), and in words."""
+    """The first bad entry: where, what (machine-readable), and in words.
+
+    `byte` is the offset of the first bad byte within the entry's stored bytes, -1 where the bytes
+    cannot tell.
+    """
 
     seq: int
     flaw: Flaw
     text: str
+    byte: int = -1
 
 
 class Note(msgspec.Struct, frozen=True, kw_only=True):
@@ -214,8 +220,6 @@ class Verifier:
         self._first = start.size if start else 0
         self._seq = self._first
         self._prev = start.hash if start else GENESIS
-        self.previous = self._prev
-        """The hash before that of `head` (that of the start where nothing was fed)."""
         self._ts: int | None = None
         self._notes: list[Note] = []
         self._notes_total = 0
@@ -228,16 +232,30 @@ class Verifier:
         checked = self._check(row)
         if isinstance(checked, Envelope):
             self._note(checked)
-            self.previous = self._prev
             self._seq, self._prev, self._ts = checked.seq, str(row[2]), checked.ts
             return checked
         self.fail(self._seq + 1, *checked)
         return None
 
-    def fail(self, seq: int, flaw: Flaw, text: str) -> None:
+    def fail(self, seq: int, flaw: Flaw, text: str, byte: int = -1) -> None:
         """Record a flaw that whoever reads the rows found; the first one counts."""
         if self._bad is None:
-            self._bad = Finding(seq=seq, flaw=flaw, text=f"Entry {seq}: {text}.")
+            self._bad = Finding(seq=seq, flaw=flaw, text=f"Entry {seq}: {text}.", byte=byte)
+
+    def skip(self, head: Head, ts: int) -> None:
+        """Go on after rows that the caller found good by other means; `ts` is the last one's."""
+        self._seq, self._prev, self._ts = head.size, head.hash, ts
+
+    @property
+    def ts(self) -> int | None:
+        """The time of the last good entry."""
+        return self._ts
+
+    def locate(self, text: str, byte: int) -> None:
+        """Add to the first flaw what the caller knows about where it is."""
+        if self._bad is not None:
+            bad = self._bad
+            self._bad = replace(bad, text=f"{bad.text.removesuffix('.')}; {text}.", byte=byte)
 
     def take_back(self, seq: int, before: Head, flaw: Flaw, text: str) -> None:
         """Record a flaw of the row that was just fed; the good part ends at `before`."""

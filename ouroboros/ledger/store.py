@@ -31,16 +31,17 @@ from ouroboros.errors import (
     NotFoundError,
 )
 from ouroboros.ledger import chain, files, migrations, schema
-from ouroboros.ledger.chain import Flaw, Report, Row, Verifier
+from ouroboros.ledger.chain import Flaw, Report, Row
 from ouroboros.ledger.mark import Mark
 from ouroboros.ledger.merkle import Hash
+from ouroboros.ledger.sweep import Sweep
 from ouroboros.ledger.tree import Tree
 from ouroboros.model.entry import GENESIS, SCHEMA, Entry, Envelope, Head, Stored
 from ouroboros.model.events import AnyEvent, Unknown
+from ouroboros.model.statement import Signature
 from ouroboros.model.text import plain_json
 
 _BATCH = 512
-_COLUMNS = ("ts", "kind", "actor", "idem")
 _TAIL = 64
 """How many entries at the end are verified whenever the ledger is opened to be written."""
 
@@ -149,13 +150,12 @@ class Store:
         try:
             head = self.head()
             start = max(head.size - _TAIL, 0)
-            before = next(self._rows(start - 1, 1, _Query(None, None)), None) if start else None
-            verifier = Verifier(Head(size=start, hash=before.hash) if before else None)
-            self._verify(verifier, None, head.size)
+            sweep = Sweep(self._head_at(start) if start else None)
+            self._sweep(sweep, None, head.size)
+            self._find_missing(sweep, marked)
         except LedgerCorruptError as error:
             raise LedgerDamagedError(error.message, hint=files.SALVAGE) from error
-        _missing(verifier, marked)
-        _refuse(verifier.report(), self._path)
+        _refuse(sweep.report(), self._path)
 
     def close(self) -> None:
         """Close the file; the last writer to close also empties the write-ahead log."""
@@ -171,7 +171,14 @@ class Store:
     # --- writing --------------------------------------------------------------------------------
 
     def append(
-        self, event: AnyEvent, *, actor: str, ts: int, idem: str, after: Head | None = None
+        self,
+        event: AnyEvent,
+        *,
+        actor: str,
+        ts: int,
+        idem: str,
+        signature: Signature | msgspec.UnsetType = msgspec.UNSET,
+        after: Head | None = None,
     ) -> Stored:
         """Write one event and return its entry once it is on disk.
 
@@ -182,6 +189,7 @@ class Store:
             actor: who did it.
             ts: UTC nanoseconds, as the clock says; order is `seq`, not time.
             idem: unique key.
+            signature: an operator's, where he signed the act.
             after: the head behind which this must stand (None: wherever the ledger ends).
 
         Raises:
@@ -218,6 +226,7 @@ class Store:
                 idem=idem,
                 prev=head.hash,
                 event=event,
+                signature=signature,
             )
             data = chain.encode(entry)
             stored = Stored(hash=chain.hash_of(data), entry=entry)
@@ -483,25 +492,41 @@ class Store:
             start: a head that is trusted; only what comes after it is read.
             marked: how far the ledger had come; by default what the mark beside it says.
         """
-        verifier = Verifier(start)
+        sweep = Sweep(start)
         marked = marked or self._mark.read()
         try:
             total = self.head().size
-            self._verify(verifier, progress, total)
-            if start is None and not verifier.failed:
-                self._check_file(verifier)
+            self._sweep(sweep, progress, total)
+            if start is None and not sweep.failed:
+                self._check_file(sweep)
+            self._find_missing(sweep, marked)
         except LedgerError as error:
-            verifier.fail(verifier.head.size + 1, Flaw.UNREADABLE, f"{error.message}")
-        _missing(verifier, marked)
-        return verifier.report()
+            sweep.fail(sweep.head.size + 1, Flaw.UNREADABLE, f"{error.message}")
+        return sweep.report()
 
-    def _check_file(self, verifier: Verifier) -> None:
+    def _check_file(self, sweep: Sweep) -> None:
         """Look at the pages that hold no entries (indexes, tiles) as well."""
         with files.translated(self._path):
             (said,) = self._db.execute("PRAGMA integrity_check(1)").fetchone()
         if said != "ok":
             what = f"all entries before it are good, but the file is damaged: {said}"
-            verifier.fail(verifier.head.size + 1, Flaw.UNREADABLE, what)
+            sweep.fail(sweep.head.size + 1, Flaw.UNREADABLE, what)
+
+    def _find_missing(self, sweep: Sweep, marked: Head | None) -> None:
+        """Entries at the end that were acknowledged and are not there."""
+        head = sweep.head
+        if marked is None or sweep.failed:
+            return
+        if marked.size > head.size:
+            what = f"it was written (the ledger had {marked.size} entries), but it is not there"
+            sweep.fail(head.size + 1, Flaw.MISSING, what)
+        elif marked.size == head.size and marked.hash != head.hash:
+            what = f"it hashes to {head.hash}, written was {marked.hash[:80]!r}"
+            sweep.take_back(head.size, self._head_at(head.size - 1), Flaw.REPLACED, what)
+
+    def _head_at(self, size: int) -> Head:
+        row = next(self._rows(size - 1, 1, _Query(None, None)), None) if size > 0 else None
+        return Head(size=row.seq, hash=row.hash) if row else Head(size=0, hash=GENESIS)
 
     def verified(self) -> Iterator[Stored]:
         """Yield all entries in order, each verified: what state is folded from.
@@ -510,28 +535,27 @@ class Store:
             LedgerDamagedError: an entry is not what was written; what came before it is good.
             LedgerError: an entry of a known kind that this version cannot read.
         """
-        verifier = Verifier()
+        sweep = Sweep()
         marked = self._mark.read()
         try:
-            for row in self.raw():
-                if verifier.feed(row) is None:
+            while rows := self._readable_batch(sweep.head.size):
+                good = sweep.feed(rows)
+                yield from (_stored(Row(*_text(row))) for row in rows[:good])
+                if good < len(rows):
                     break
-                yield _stored(row)
+            self._find_missing(sweep, marked)
         except LedgerCorruptError as error:
             raise LedgerDamagedError(error.message, hint=files.SALVAGE) from error
-        _missing(verifier, marked)
-        _refuse(verifier.report(), self._path)
+        _refuse(sweep.report(), self._path)
 
-    def _verify(
-        self, verifier: Verifier, progress: Callable[[int, int], None] | None, total: int
-    ) -> None:
-        good = True
-        while good:
-            batch = self._readable_batch(verifier.head.size)
-            good = bool(batch) and all(_verify_row(verifier, row) for row in batch)
+    def _sweep(self, sweep: Sweep, progress: Callable[[int, int], None] | None, total: int) -> None:
+        while rows := self._readable_batch(sweep.head.size):
+            good = sweep.feed(rows)
             if progress:
-                done = verifier.head.size
+                done = sweep.head.size
                 progress(done, max(total, done))
+            if good < len(rows):
+                break
 
     def _readable_batch(self, after: int) -> list[tuple[object, ...]]:
         """Read on; next to a damaged page entry by entry, so that none that is whole is given up.
@@ -582,18 +606,11 @@ class Store:
         return count
 
 
-def _missing(verifier: Verifier, marked: Head | None) -> None:
-    """Entries at the end that were acknowledged and are not there."""
-    head = verifier.head
-    if marked is None or verifier.failed:
-        return
-    if marked.size > head.size:
-        what = f"it was written (the ledger had {marked.size} entries), but it is not there"
-        verifier.fail(head.size + 1, Flaw.MISSING, what)
-    elif marked.size == head.size and marked.hash != head.hash:
-        before = Head(size=max(head.size - 1, 0), hash=verifier.previous)
-        what = f"it hashes to {head.hash}, written was {marked.hash[:80]!r}"
-        verifier.take_back(head.size, before, Flaw.REPLACED, what)
+def _text(row: tuple[object, ...]) -> tuple[int, bytes, str]:
+    """Return a row of a verified batch as its number, bytes and hash."""
+    seq, data, name = row[:3]
+    assert isinstance(seq, int) and isinstance(data, bytes) and isinstance(name, bytes)  # noqa: S101, PT018 - verified
+    return seq, data, name.decode()
 
 
 def _refuse(report: Report, path: Path) -> None:
@@ -610,24 +627,6 @@ def _forked(path: Path, expected: Head, found: Head) -> LedgerForkedError:
         hint="Stop all engines of this target, then start one. Locks may not work on this file "
         "system.",
     )
-
-
-def _verify_row(verifier: Verifier, row: tuple[object, ...]) -> bool:
-    """Verify one row with its look-up columns; tell whether it is good."""
-    seq, data, name, *columns = row
-    before = verifier.head
-    text = name.decode("utf-8", "replace") if isinstance(name, bytes) else name
-    envelope = verifier.feed((seq, data, text))
-    if envelope is None:
-        return False
-    texts = (chain.kind_of(envelope), envelope.actor, envelope.idem)
-    said = [envelope.ts, *(text.encode("utf-8", "surrogatepass") for text in texts)]
-    for column, found, expected in zip(_COLUMNS, columns, said, strict=True):
-        if found != expected:
-            what = f"its column '{column}' holds {found!r}, its bytes say {expected!r}"
-            verifier.take_back(envelope.seq, before, Flaw.WRONG_INDEX, what)
-            return False
-    return True
 
 
 def _same(first: Row, event: AnyEvent, idem: str) -> Stored:

@@ -12,7 +12,7 @@ from typing import Self
 from ouroboros.errors import OuroborosError, TargetError
 from ouroboros.model.proposal import FileChange
 from ouroboros.model.text import safe_line, safe_text
-from ouroboros.vcs import candidates, moves, objects, paths
+from ouroboros.vcs import anchors, candidates, moves, objects, paths
 from ouroboros.vcs.export import export
 from ouroboros.vcs.history import Ours, ours
 from ouroboros.vcs.indexlock import IndexLock
@@ -234,6 +234,14 @@ class Repository:
     def delete_candidate_refs(self, names: Sequence[str]) -> None:
         """Delete the refs of candidates, all or none; missing ones are passed over."""
         candidates.delete_refs(self._git, names)
+
+    def keep_head(self, note: str, *, ts: int) -> str:
+        """Anchor a signed head of the ledger in `refs/ouroboros/heads`; return its commit.
+
+        Raises:
+            GitError: somebody else moved the ref meanwhile, or git failed.
+        """
+        return anchors.keep(self._git, note, seconds=ts // 10**9)
 
     # --- the branch -----------------------------------------------------------------------------
 
