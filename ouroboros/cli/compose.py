@@ -22,12 +22,14 @@ from pathlib import Path
 from ouroboros import __version__, plugins
 from ouroboros.cli.guards import check_packages
 from ouroboros.cli.logs import start_logging
+from ouroboros.cli.reach import is_answering
 from ouroboros.config import FILE_NAME, Config, Loaded, load
 from ouroboros.engine.core import Deps
 from ouroboros.engine.daemon import Engine
 from ouroboros.engine.lock import EngineLock
 from ouroboros.engine.tasks import spawn
 from ouroboros.errors import (
+    EngineRunningError,
     LedgerCorruptError,
     LedgerDamagedError,
     MachineError,
@@ -87,6 +89,12 @@ async def engine_of(
 def _take_lock(paths: Paths, stack: AsyncExitStack) -> None:
     lock = EngineLock(paths.lock)
     stack.callback(lock.release)
+    if is_answering(paths.socket):
+        raise EngineRunningError(
+            f"An engine answers on {paths.socket}, although its lock is free: locks may not work "
+            "on this file system, or its lock file was removed.",
+            hint="Attach with 'ouroboros tui', or stop it first.",
+        )
     other = lock.elsewhere()
     if other:
         _log.warning(

@@ -34,6 +34,9 @@ from ouroboros.search.context import asking_order, context_for
 _log = logging.getLogger(__name__)
 
 _SECOND = 1_000_000_000
+LOOK_S = 60.0
+"""How often the clock is looked at while waiting: it may be set, and timers do not run while the
+machine is suspended."""
 PROPOSE_TIMEOUT_S = 300.0
 """A proposer that takes longer has failed for this cycle."""
 
@@ -111,13 +114,15 @@ class Cycles:
     async def _due(self) -> None:
         """Wait for the interval or a trigger; not at all while ideas are being drained."""
         while not (self._manual or self._again):
+            # A clock that was set back must not postpone the next cycle by more than an interval.
+            latest = self._core.now() + self._core.config.config.engine.interval
+            self.next_ns = min(self.next_ns, latest)
             left = (self.next_ns - self._core.now()) / _SECOND
             if left <= 0:
                 return
             self._wake.clear()
             try:
-                # Short enough that a clock that was set does not postpone a cycle for ever.
-                async with asyncio.timeout(min(left, 60)):
+                async with asyncio.timeout(min(left, LOOK_S)):
                     await self._wake.wait()
             except TimeoutError:
                 continue

@@ -17,7 +17,7 @@ from ouroboros.engine.api import LedgerReport, LossyEvent, Submission
 from ouroboros.engine.blocking import Blocking
 from ouroboros.engine.bus import Bus, Listener
 from ouroboros.engine.core import Core, Deps
-from ouroboros.engine.cycles import Cycles
+from ouroboros.engine.cycles import LOOK_S, Cycles
 from ouroboros.engine.disk import Disk
 from ouroboros.engine.pipeline import Pipeline
 from ouroboros.engine.promotion import Promoter, find_version
@@ -218,9 +218,9 @@ class Engine:
                 if expires_ns <= core.now():
                     await self._expire_one(name)
             holds = _holds(core.state)
-            # A minute at most: a clock that was set must not postpone an expiry for ever.
+            # Looked at again soon: a clock that was set must not postpone an expiry for ever.
             first = min((at for _, at in holds), default=core.now() + 60 * _SECOND)
-            left = min(max((first - core.now()) / _SECOND, 0), 60)
+            left = min(max((first - core.now()) / _SECOND, 0), LOOK_S)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(left):
                     await core.recorder.wait_for(partial(_holds_differ, holds))

@@ -42,6 +42,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     diff: str
     created_ns: int
     since_ns: int
+    since_seq: int = 0
+    """The entry that brought the phase: order is the sequence, since clocks are set."""
     predicted_gain: float | None = None
     files: tuple[FileChange, ...] = ()
     marks: tuple[Mark, ...] = ()
@@ -152,6 +154,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     pause_reason: str = ""
     pause_actor: str = ""
     resumed_ns: int = 0
+    resumed_seq: int = 0
     mode: str = ""
     config_hash: str = ""
     running: bool = False
@@ -193,7 +196,7 @@ def advance(state: State, stored: Stored) -> State:
     if isinstance(event, ev.CandidateEvent):
         state = _one(state, event, stored)
     elif isinstance(event, ev.RollbackStarted | ev.RolledBack):
-        state = _many(state, event, entry.ts)
+        state = _many(state, event, entry.ts, entry.seq)
     return _engine(state, event, stored)
 
 
@@ -221,11 +224,11 @@ def _put(state: State, *changed: Candidate) -> State:
 
 
 def _one(state: State, event: ev.CandidateEvent, stored: Stored) -> State:
-    ts = stored.entry.ts
+    ts, seq = stored.entry.ts, stored.entry.seq
     if isinstance(event, ev.Proposed):
         return _put(state, _born(event, stored, state.config_hash))
     old = _candidate(state, event.candidate)
-    moved = replace(old, phase=step(old.phase, event.kind), since_ns=ts)
+    moved = replace(old, phase=step(old.phase, event.kind), since_ns=ts, since_seq=seq)
     return _counted(_put(state, _detail(moved, event, stored)), old, event)
 
 
@@ -252,6 +255,7 @@ def _born(event: ev.Proposed, stored: Stored, policy: str) -> Candidate:
         diff=event.diff,
         created_ns=ts,
         since_ns=ts,
+        since_seq=stored.entry.seq,
         predicted_gain=event.predicted_gain,
         proposed_by=stored.entry.actor,
         policy=policy,
@@ -323,11 +327,11 @@ def _detail(c: Candidate, event: ev.CandidateEvent, stored: Stored) -> Candidate
             return c
 
 
-def _many(state: State, event: ev.RollbackStarted | ev.RolledBack, ts: int) -> State:
+def _many(state: State, event: ev.RollbackStarted | ev.RolledBack, ts: int, seq: int) -> State:
     moved = []
     for name in event.candidates:
         old = _candidate(state, name)
-        moved.append(replace(old, phase=step(old.phase, event.kind), since_ns=ts))
+        moved.append(replace(old, phase=step(old.phase, event.kind), since_ns=ts, since_seq=seq))
     return _put(state, *moved)
 
 
@@ -361,7 +365,14 @@ def _engine(state: State, event: ev.AnyEvent, stored: Stored) -> State:  # noqa:
         case ev.Paused():
             return replace(state, paused=True, pause_reason=event.reason, pause_actor=actor)
         case ev.Resumed():
-            return replace(state, paused=False, pause_reason="", pause_actor="", resumed_ns=ts)
+            return replace(
+                state,
+                paused=False,
+                pause_reason="",
+                pause_actor="",
+                resumed_ns=ts,
+                resumed_seq=stored.entry.seq,
+            )
         case ev.CycleStarted():
             cycle = Cycle(number=event.cycle, trigger=event.trigger, started_ns=ts)
             return replace(state, cycle=cycle, cycles=event.cycle)
@@ -410,19 +421,20 @@ def _new_epoch(state: State, event: ev.EpochStarted, stored: Stored) -> State:
     reconciliation instead), a version that was being rolled back counts as promoted, so that it can
     be measured or rolled back again. The engine is paused until a human has looked.
     """
-    ts = stored.entry.ts
+    ts, seq = stored.entry.ts, stored.entry.seq
     text = f"Entries after {event.kept_size} of the ledger were lost: what became of it is unknown."
     reason = Reason(code="error:ledger", text=text)
     moved = []
     for c in state.candidates.values():
         if c.phase is Phase.ROLLING_BACK:
-            moved.append(replace(c, phase=Phase.PROMOTED, since_ns=ts))
+            moved.append(replace(c, phase=Phase.PROMOTED, since_ns=ts, since_seq=seq))
         elif c.phase not in _PAST_PROMOTION:
             moved.append(
                 replace(
                     c,
                     phase=Phase.ERRORED,
                     since_ns=ts,
+                    since_seq=seq,
                     reasons=(reason,),
                     expires_ns=0,
                     approved_by="",
@@ -551,8 +563,8 @@ def errors_in_a_row(state: State) -> int:
         (
             c
             for c in state.candidates.values()
-            if c.phase in FINAL and c.since_ns > state.resumed_ns
+            if c.phase in FINAL and c.since_seq > state.resumed_seq
         ),
-        key=lambda c: c.since_ns,
+        key=lambda c: c.since_seq,
     )
     return sum(1 for _ in takewhile(lambda c: c.phase is Phase.ERRORED, reversed(settled)))

@@ -45,8 +45,8 @@ CONFIG = """\
 [governor]
 mode = "{mode}"
 [engine]
-interval = "1h"
-watch_after = "1h"
+interval = "{interval}"
+watch_after = "{watch_after}"
 shutdown_grace = "1s"
 {engine}
 [storage]
@@ -199,8 +199,18 @@ class World:
         self.engines: list[Engine] = []
         self.stores: list[Store] = []
 
-    def configure(self, mode: str = "supervised", engine: str = "", storage: str = "") -> None:
-        text = CONFIG.format(mode=mode, engine=engine, storage=storage)
+    def configure(
+        self,
+        mode: str = "supervised",
+        engine: str = "",
+        storage: str = "",
+        *,
+        interval: str = "1h",
+        watch_after: str = "1h",
+    ) -> None:
+        text = CONFIG.format(
+            mode=mode, engine=engine, storage=storage, interval=interval, watch_after=watch_after
+        )
         (self.root / "ouroboros.toml").write_text(text)
 
     def load(self) -> Loaded:
