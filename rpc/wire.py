@@ -10,9 +10,10 @@ missing guard). Times are UTC nanoseconds since the epoch unless a name ends in 
 
 Text of candidates, models and repositories (titles, paths, output, diffs, also in events) leaves
 the engine made safe: every control, bidi and invisible character is visible (`ouroboros.model.
-text`). Exact text is given by three methods only, marked `exact`: `ledger.get`, `config.get`, and
-`candidate.diff` where `raw` asks for it. It is untrusted: never print it as it is. On the wire even
-that is written with JSON escapes, so that the frames themselves can do no harm to a terminal.
+text`). Exact text is given by four methods only, marked `exact`: `ledger.get`, `ledger.prove`,
+`config.get`, and `candidate.diff` where `raw` asks for it. It is untrusted: never print it as it
+is. On the wire even that is written with JSON escapes, so that the frames themselves can do no
+harm to a terminal.
 """
 
 from typing import Any, ClassVar, Generic, TypeVar
@@ -21,6 +22,7 @@ import msgspec
 
 from ouroboros.model.entry import Head
 from ouroboros.model.evaluation import Evaluation
+from ouroboros.model.proof import Consistency, Heads, Inclusion
 from ouroboros.model.proposal import FileChange
 from ouroboros.model.snapshot import EngineStatus, Explanation, RollbackPreview, Snapshot
 from ouroboros.model.state import Candidate, Cycle, Version
@@ -347,7 +349,11 @@ class CandidateSubmit(Request[SubmitResult], frozen=True, kw_only=True):
 
 
 class CandidateApprove(Request[Ok], frozen=True, kw_only=True):
-    """Say yes to exactly `commit`, as seen in `candidate.get`."""
+    """Say yes to exactly `commit`, as seen in `candidate.get`.
+
+    `statement` and `signature` (here, in `candidate.reject` and `version.rollback`): what an
+    operator signed and the signature as `ssh-keygen -Y sign -n ouroboros` prints it; both or none.
+    """
 
     method = "candidate.approve"
     result = Ok
@@ -356,6 +362,8 @@ class CandidateApprove(Request[Ok], frozen=True, kw_only=True):
     id: str
     commit: str
     reason: str = ""
+    statement: str = ""
+    signature: str = ""
 
 
 class CandidateReject(Request[Ok], frozen=True, kw_only=True):
@@ -367,6 +375,8 @@ class CandidateReject(Request[Ok], frozen=True, kw_only=True):
     mutates = True
     id: str
     reason: str = ""
+    statement: str = ""
+    signature: str = ""
 
 
 class CandidateCancel(Request[Ok], frozen=True, kw_only=True):
@@ -421,6 +431,8 @@ class VersionRollback(Request[Version], frozen=True, kw_only=True):
     to: str
     reason: str = ""
     expect_head: str = ""
+    statement: str = ""
+    signature: str = ""
 
 
 class GovernorExplain(Request[Explanation], frozen=True, kw_only=True):
@@ -526,10 +538,47 @@ class VerifyResult(Result, frozen=True, kw_only=True):
 
 
 class LedgerVerify(Request[VerifyResult], frozen=True, kw_only=True):
-    """Verify the whole chain."""
+    """Verify the chain, the Merkle tree and the signed heads.
+
+    The engine vouches for itself here; `ouroboros ledger verify` needs no engine.
+    """
 
     method = "ledger.verify"
     result = VerifyResult
+
+
+class LedgerHeads(Request[Heads], frozen=True, kw_only=True):
+    """Return signed heads newest first, of fewer than `before` entries (0: all).
+
+    `limit`: 1 to 1000.
+    """
+
+    method = "ledger.heads"
+    result = Heads
+    before: int = 0
+    limit: int = 50
+
+
+class LedgerProve(Request[Inclusion], frozen=True, kw_only=True):
+    """Prove that an entry is in the ledger, by the signed head of `size` entries (0: the newest).
+
+    Error `not_found` where no head covers it yet.
+    """
+
+    method = "ledger.prove"
+    result = Inclusion
+    exact = True
+    seq: int
+    size: int = 0
+
+
+class LedgerConsistency(Request[Consistency], frozen=True, kw_only=True):
+    """Prove that the first `from_size` entries are the beginning of a signed head's (0: newest)."""
+
+    method = "ledger.consistency"
+    result = Consistency
+    from_size: int
+    size: int = 0
 
 
 # --- events -------------------------------------------------------------------------------------
@@ -647,6 +696,9 @@ REQUESTS: tuple[type[Request[Any]], ...] = (
     LedgerList,
     LedgerGet,
     LedgerVerify,
+    LedgerHeads,
+    LedgerProve,
+    LedgerConsistency,
     EventsSubscribe,
     EventsUnsubscribe,
     EventsList,

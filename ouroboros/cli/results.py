@@ -125,3 +125,10 @@ class Salvaged(msgspec.Struct, frozen=True, kw_only=True):
     old_head: str
     quarantine: str = ""
     head: str = ""
+
+
+class Key(msgspec.Struct, frozen=True, kw_only=True):
+    """`ledger key`: the verifier key, as a line of C2SP signed-note and as PEM."""
+
+    vkey: str
+    pem: str

@@ -14,8 +14,10 @@ from ouroboros.config import Loaded
 from ouroboros.model.entry import Head, Stored
 from ouroboros.model.phase import Phase
 from ouroboros.model.progress import Progress
+from ouroboros.model.proof import Consistency, Heads, Inclusion
 from ouroboros.model.snapshot import EngineStatus, Explanation, RollbackPreview, Snapshot
 from ouroboros.model.state import Candidate, Cycle, State, Version
+from ouroboros.model.statement import Signed
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,11 +111,19 @@ class EngineApi(Protocol):
         """Take a proposal; returns the candidate's id. The same idempotency key, the same id."""
         ...
 
-    async def approve(self, name: str, *, actor: str, commit: str, reason: str) -> None:
-        """Say yes to exactly `commit`. `ConflictError` if it is another one by now."""
+    async def approve(
+        self, name: str, *, actor: str, commit: str, reason: str, signed: Signed | None = None
+    ) -> None:
+        """Say yes to exactly `commit`. `ConflictError` if it is another one by now.
+
+        `signed`: an operator's signature (here and below); `SignatureError` if it does not fit, or
+        is missing where it must be there.
+        """
         ...
 
-    async def deny(self, name: str, *, actor: str, reason: str) -> None:
+    async def deny(
+        self, name: str, *, actor: str, reason: str, signed: Signed | None = None
+    ) -> None:
         """Say no to a held candidate."""
         ...
 
@@ -125,7 +135,15 @@ class EngineApi(Protocol):
         """Compute what rolling back to a version would do; changes nothing."""
         ...
 
-    async def rollback(self, to: str, *, actor: str, reason: str, expect_head: str) -> Version:
+    async def rollback(
+        self,
+        to: str,
+        *,
+        actor: str,
+        reason: str,
+        expect_head: str,
+        signed: Signed | None = None,
+    ) -> Version:
         """Roll back to a version by a new commit. `expect_head` (may be empty) guards it."""
         ...
 
@@ -164,7 +182,19 @@ class EngineApi(Protocol):
         ...
 
     async def ledger_verify(self, progress: Callable[[int, int], None] | None) -> LedgerReport:
-        """Verify the whole chain."""
+        """Verify chain, tree and signed heads."""
+        ...
+
+    async def ledger_heads(self, *, before: int, limit: int) -> Heads:
+        """Return signed heads newest first, of fewer than `before` entries (0: all)."""
+        ...
+
+    async def ledger_prove(self, seq: int, *, size: int) -> Inclusion:
+        """Prove an entry against the head of `size` entries (0: the newest). `NotFoundError`."""
+        ...
+
+    async def ledger_consistency(self, from_size: int, *, size: int) -> Consistency:
+        """Prove that a beginning belongs to a head (0: the newest). `NotFoundError`."""
         ...
 
     def subscribe(self, *, from_seq: int | None) -> Subscription:

@@ -16,9 +16,11 @@ from ouroboros.engine import recovery
 from ouroboros.engine.api import LedgerReport, LossyEvent, Submission
 from ouroboros.engine.blocking import Blocking
 from ouroboros.engine.bus import Bus, Listener
+from ouroboros.engine.consent import consent
 from ouroboros.engine.core import Core, Deps
 from ouroboros.engine.cycles import LOOK_S, Cycles
 from ouroboros.engine.disk import Disk
+from ouroboros.engine.heads import HeadKeeper
 from ouroboros.engine.pipeline import Pipeline
 from ouroboros.engine.promotion import Promoter, find_version
 from ouroboros.engine.reconcile import reconcile
@@ -41,12 +43,14 @@ from ouroboros.errors import (
     WrongPhaseError,
 )
 from ouroboros.governor.explain import explain
-from ouroboros.ledger.chain import Report
-from ouroboros.ledger.store import Store
+from ouroboros.ledger import operators, proofs
+from ouroboros.ledger.audit import Wanted, audit
+from ouroboros.ledger.note import parse_verifier
 from ouroboros.metrics.process import ProcessSampler
 from ouroboros.model import events as ev
 from ouroboros.model.entry import Head, Stored
 from ouroboros.model.phase import IN_FLIGHT, Phase
+from ouroboros.model.proof import Consistency, Heads, Inclusion
 from ouroboros.model.proposal import Proposal
 from ouroboros.model.snapshot import (
     Activity,
@@ -57,6 +61,7 @@ from ouroboros.model.snapshot import (
     trim,
 )
 from ouroboros.model.state import Candidate, Cycle, State, Version
+from ouroboros.model.statement import Signed
 from ouroboros.model.topics import STATUS
 
 _log = logging.getLogger(__name__)
@@ -91,6 +96,7 @@ class Engine:
         self._upkeep = Upkeep(
             self._core, lambda: self._cycles.running or bool(self._watch.measuring)
         )
+        self._heads = HeadKeeper(self._core)
         self._sampler = ProcessSampler()
         self._sample = self._sampler.sample()
         self._tasks: list[asyncio.Task[None]] = []
@@ -113,6 +119,7 @@ class Engine:
         core = self._core
         await asyncio.to_thread(recovery.sweep, core.deps.cache)
         await core.recorder.load()
+        await self._heads.start()
         await recovery.adopt_or_check(core, branch)
         await core.git(core.deps.repository.clear_left_over_locks)
         recovered = await recovery.requeue_interrupted(core)
@@ -138,6 +145,7 @@ class Engine:
             spawn(self._live(), "live status"),
             spawn(self._disk.run(), "disk"),
             spawn(self._upkeep.run(), "upkeep"),
+            spawn(self._heads.run(), "heads"),
         ]
 
     async def _record_config(self) -> None:
@@ -177,6 +185,7 @@ class Engine:
         await core.deps.executor.close()
         if self._tasks:  # an engine that never started has nothing to say
             await self._last_entry()
+            await self._heads.close()
         core.bus.close()
         core.git_thread.close()
         core.ledger_thread.close()
@@ -401,20 +410,36 @@ class Engine:
         return found
 
     async def ledger_verify(self, progress: Callable[[int, int], None] | None) -> LedgerReport:
-        """Verify the whole chain on a connection of its own, so that appends go on."""
-
-        def verify() -> Report:
-            with Store.open(self._core.deps.ledger, read_only=True) as store:
-                return store.verify(progress)
-
-        report = await asyncio.to_thread(verify)
+        """Verify chain, tree and signed heads, beside the running engine."""
+        wanted = Wanted(
+            key=parse_verifier(self._heads.key),
+            operators=await asyncio.to_thread(operators.known, self.config.config.ledger),
+        )
+        report = await asyncio.to_thread(audit, self._core.deps.ledger, wanted, progress)
+        bad = report.problems[0] if report.problems else None
         return LedgerReport(
             ok=report.ok,
             entries=report.entries,
-            head=report.head,
-            first_bad=report.bad.seq if report.bad else 0,
-            problem=report.bad.text if report.bad else "",
+            head=Head(size=report.size, hash=report.hash),
+            first_bad=bad.seq if bad else 0,
+            problem=bad.text if bad else "",
         )
+
+    async def ledger_heads(self, *, before: int, limit: int) -> Heads:
+        """Return signed heads, newest first."""
+        core, key = self._core, self._heads.key
+        return await core.ledger_thread(
+            proofs.heads, core.deps.store, key=key, before=before, limit=limit
+        )
+
+    async def ledger_prove(self, seq: int, *, size: int) -> Inclusion:
+        """Prove an entry against a signed head."""
+        return await self._core.ledger_thread(proofs.prove, self._core.deps.store, seq, size)
+
+    async def ledger_consistency(self, from_size: int, *, size: int) -> Consistency:
+        """Prove that a beginning belongs to a signed head."""
+        store = self._core.deps.store
+        return await self._core.ledger_thread(proofs.consistency, store, from_size, size)
 
     def subscribe(self, *, from_seq: int | None) -> Listener:
         """Deliver events after `from_seq`."""
@@ -498,7 +523,9 @@ class Engine:
                     hint=f"See 'ouroboros show {c.id}'.",
                 )
 
-    async def approve(self, name: str, *, actor: str, commit: str, reason: str) -> None:
+    async def approve(
+        self, name: str, *, actor: str, commit: str, reason: str, signed: Signed | None = None
+    ) -> None:
         """Say yes to exactly `commit`."""
         core, c = self._core, self.candidate(name)
         if c.phase is not Phase.HELD:
@@ -515,11 +542,14 @@ class Engine:
             )
         if core.halted:
             raise WrongPhaseError(f"The engine is halted: {core.halted}")
+        given = await consent(core, "approve", subject=name, commit=commit, signed=signed)
         event = ev.Approved(candidate=name, commit=commit, reason=reason)
-        await core.recorder.record(event, actor=actor)
+        await core.recorder.record(event, actor=actor, idem=given.idem, signature=given.signature)
         self._pipeline.start(name)
 
-    async def deny(self, name: str, *, actor: str, reason: str) -> None:
+    async def deny(
+        self, name: str, *, actor: str, reason: str, signed: Signed | None = None
+    ) -> None:
         """Say no to a held candidate."""
         c = self.candidate(name)
         if c.phase is not Phase.HELD:
@@ -527,7 +557,13 @@ class Engine:
                 f"{name} is {c.phase.value}; only a held candidate is rejected by a human.",
                 hint="Use cancel for one that is still on its way.",
             )
-        await self._core.recorder.record(ev.Denied(candidate=name, reason=reason), actor=actor)
+        given = await consent(self._core, "reject", subject=name, commit=c.commit, signed=signed)
+        await self._core.recorder.record(
+            ev.Denied(candidate=name, reason=reason),
+            actor=actor,
+            idem=given.idem,
+            signature=given.signature,
+        )
 
     async def cancel(self, name: str, *, actor: str, reason: str) -> None:
         """Stop a candidate anywhere before promotion."""
@@ -540,9 +576,20 @@ class Engine:
         """Compute what a rollback would do."""
         return await self._promoter.preview(to)
 
-    async def rollback(self, to: str, *, actor: str, reason: str, expect_head: str) -> Version:
+    async def rollback(
+        self,
+        to: str,
+        *,
+        actor: str,
+        reason: str,
+        expect_head: str,
+        signed: Signed | None = None,
+    ) -> Version:
         """Roll back by a new commit."""
-        work = self._promoter.rollback(to, actor=actor, reason=reason, expect_head=expect_head)
+        given = await consent(self._core, "rollback", subject=to, commit=expect_head, signed=signed)
+        work = self._promoter.rollback(
+            to, actor=actor, reason=reason, expect_head=expect_head, given=given
+        )
         version = await asyncio.shield(spawn(work, f"rollback to {to}", awaited=True))
         await self._refresh_head()
         return version

@@ -14,6 +14,7 @@ from base64 import b64encode
 import msgspec
 from msgspec.structs import replace
 
+from ouroboros.engine.consent import NO_CONSENT, Consent
 from ouroboros.engine.core import Core, hold_expiry
 from ouroboros.engine.messages import (
     candidate_message,
@@ -216,7 +217,15 @@ class Promoter:
             return replace(preview, conflict=str(error))
         return preview
 
-    async def rollback(self, to: str, *, actor: str, reason: str, expect_head: str) -> Version:
+    async def rollback(
+        self,
+        to: str,
+        *,
+        actor: str,
+        reason: str,
+        expect_head: str,
+        given: Consent = NO_CONSENT,
+    ) -> Version:
         """Roll back now, or refuse before anything is written.
 
         Raises:
@@ -234,7 +243,7 @@ class Promoter:
                 )
             undo = await self._plan(versions, restores, reason)
             await core.git(repo.check_move, branch=core.branch, old=undo.head, new=undo.commit)
-            await self._intend(undo, reason, actor)
+            await self._intend(undo, reason, actor, given)
             await self.finish_rollback()
             if core.state.intent is not None:
                 raise WrongPhaseError(
@@ -347,7 +356,9 @@ class Promoter:
         root = await core.ledger_thread(core.deps.store.root, head.size)
         return head_trailers(origin_of(core.deps.target), head, b64encode(root).decode())
 
-    async def _intend(self, undo: Undo, reason: str, actor: str) -> None:
+    async def _intend(
+        self, undo: Undo, reason: str, actor: str, given: Consent = NO_CONSENT
+    ) -> None:
         event = ev.RollbackStarted(
             candidates=undo.candidates,
             branch=self._core.branch,
@@ -357,7 +368,9 @@ class Promoter:
             restores=undo.restores,
             reason=reason,
         )
-        await self._core.recorder.record(event, actor=actor)
+        await self._core.recorder.record(
+            event, actor=actor, idem=given.idem, signature=given.signature
+        )
 
 
 def _rollback_proof(intent: Intent) -> ev.RolledBack:

@@ -71,11 +71,26 @@ class Evidence:
             raise LedgerError(f"Evidence {path} cannot be read: {error.strerror}.") from error
         found = hashlib.sha256(data).hexdigest()
         if found != name:
-            raise LedgerCorruptError(
-                f"Evidence {path} holds {found}, not what its name says.",
-                hint="Restore it from a copy.",
-            )
+            raise _altered(path, found)
         return data
+
+    def check(self, name: str) -> None:
+        """Raise what `get` would raise, without holding the contents in memory.
+
+        Raises:
+            NotFoundError: there is no such file.
+            LedgerError: it cannot be read, or does not hold what its name says.
+        """
+        path = self._path(name)
+        try:
+            with path.open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+        except FileNotFoundError:
+            raise _missing(name) from None
+        except OSError as error:
+            raise LedgerError(f"Evidence {path} cannot be read: {error.strerror}.") from error
+        if found != name:
+            raise _altered(path, found)
 
     def _path(self, name: str) -> Path:
         return self._root / name[:2] / name[2:]
@@ -102,6 +117,12 @@ class Evidence:
                 raise
         # Also when it was there: whoever put it may have been killed before this line.
         _sync(folder)
+
+
+def _altered(path: Path, found: str) -> LedgerCorruptError:
+    return LedgerCorruptError(
+        f"Evidence {path} holds {found}, not what its name says.", hint="Restore it from a copy."
+    )
 
 
 def _missing(name: str) -> NotFoundError:

@@ -70,6 +70,14 @@ class Frontier:
         self._stack.append(hashed)
         self.size += 1 << level
 
+    def extended(self, leaves: Sequence[Hash]) -> "Frontier":
+        """Return the tree with more leaves; this one stays as it is."""
+        longer = Frontier()
+        longer.size, longer._stack = self.size, self._stack.copy()
+        for hashed in leaves:
+            longer.append(hashed)
+        return longer
+
     def root(self) -> Hash:
         """Return the root of the tree so far."""
         if not self._stack:

@@ -13,7 +13,9 @@ import binascii
 import hashlib
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
+from ouroboros.config import Ledger
 from ouroboros.errors import SignatureError
 from ouroboros.model.statement import NAMESPACE, Signature, Statement, parse_statement
 from ouroboros.model.text import safe_line
@@ -71,6 +73,24 @@ def parse_allowed(text: str) -> dict[str, bytes]:
         except ValueError as error:
             raise ValueError(f"line {number}: {error}") from None
     return keys
+
+
+def known(settings: Ledger) -> dict[str, bytes]:
+    """Return names and keys of all who may sign, from the configuration and the file it names.
+
+    Raises:
+        SignatureError: the file cannot be read, or holds what is not understood.
+    """
+    keys = {name: parse_key(text) for name, text in settings.operators.items()}
+    if not settings.allowed_signers:
+        return keys
+    try:
+        return parse_allowed(Path(settings.allowed_signers).read_text()) | keys
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise SignatureError(
+            f"The allowed signers in {settings.allowed_signers} cannot be used: {error}.",
+            hint="Correct the file that [ledger] allowed_signers names.",
+        ) from error
 
 
 def verify(message: bytes, armor: str, key: bytes) -> bool:

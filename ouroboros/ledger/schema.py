@@ -185,6 +185,26 @@ def check(db: sqlite3.Connection, path: str, *, guards: bool = True) -> None:
         )
 
 
+def altered(db: sqlite3.Connection) -> list[str]:
+    """Return the names of tables, triggers and indexes whose definition is not the one made."""
+    with_tree = version(db) >= FIRST_WITH_TREE
+    made = (*_TABLES, *_TRIGGERS, *((*_TREE_TABLES, *_TREE_TRIGGERS) if with_tree else ()))
+    stored = {
+        _text(name): _text(sql)
+        for name, sql in db.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL")
+    }
+    expected = {statement.split()[2]: statement for statement in made}
+    return sorted(
+        name
+        for name in expected.keys() | stored.keys()
+        if expected.get(name) != stored.get(name) and not name.startswith("sqlite_")
+    )
+
+
+def _text(value: object) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
 def _pragma(db: sqlite3.Connection, name: str) -> int:
     (value,) = db.execute(f"PRAGMA {name}").fetchone()
     return int(value)

@@ -457,15 +457,23 @@ class Store:
                     f"Not in the ledger: {error}.", hint="'ouroboros ledger heads' lists the heads."
                 ) from error
 
-    def heads(self, *, after: int = 0, limit: int = -1, newest: bool = False) -> list[StoredHead]:
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The open database, for the parts of this room."""
+        return self._db
+
+    def heads(
+        self, *, after: int = 0, upto: int = 1 << 62, limit: int = -1, newest: bool = False
+    ) -> list[StoredHead]:
         """Return signed heads of more than `after` entries; the newest first where asked for."""
         if not self._has_tree:
             return []
         order = "DESC" if newest else "ASC"
         with files.translated(self._path):
             rows = self._db.execute(
-                f"SELECT size, ts, note FROM heads WHERE size > ? ORDER BY size {order} LIMIT ?",  # noqa: S608 - a constant
-                (after, limit),
+                f"SELECT size, ts, note FROM heads WHERE size > ? AND size <= ? "  # noqa: S608 - a constant
+                f"ORDER BY size {order} LIMIT ?",
+                (after, upto, limit),
             ).fetchall()
         return [StoredHead(size=size, ts=ts, note=note) for size, ts, note in rows]
 

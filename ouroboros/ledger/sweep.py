@@ -11,7 +11,9 @@ back) goes through `chain.Verifier`, row by row, which has the last word and the
 
 import hashlib
 import re
+from collections import deque
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -21,11 +23,10 @@ from ouroboros.model.entry import Head
 
 COLUMNS = "seq, bytes, hash, ts, kind, actor, idem"
 """What a row holds, text as bytes (text that is no UTF-8 would make the driver raise)."""
-Row = tuple[object, ...]
+Row = tuple[Any, ...]
 
 _NAMES = ("ts", "kind", "actor", "idem")
 _LIKELY = b'{"v":1,"seq":%d,"ts":%d,"actor":"%b","idem":"%b","prev":"%b","event":{"kind":"%b"'
-_QUOTES = _LIKELY.count(b'"')
 _JSON = msgspec.json.Decoder(msgspec.Raw)
 _AT = re.compile(r"\(byte (\d+)\)")
 
@@ -40,6 +41,11 @@ class Sweep:
     def head(self) -> Head:
         """The end of the good part so far."""
         return self._verifier.head
+
+    @property
+    def ts(self) -> int | None:
+        """The time of the last good entry."""
+        return self._verifier.ts
 
     @property
     def failed(self) -> bool:
@@ -86,27 +92,33 @@ class Sweep:
 
 
 def _plainly_good(rows: Sequence[Row], head: Head, ts: int) -> tuple[str, int] | None:
-    """Return hash and time of the last row where all are plainly good, else None."""
-    seq, prev, sha256, is_json = head.size, head.hash.encode(), hashlib.sha256, _JSON.decode
+    """Return hash and time of the last row where all are plainly good, else None.
+
+    Column by column, so that the loops are the interpreter's own.
+    """
+    if not rows:
+        return None
     try:
-        for number, data, name, when, kind, actor, idem in rows:
-            seq += 1
-            likely = _LIKELY % (seq, when, actor, idem, prev, kind)
-            prev = sha256(data).hexdigest().encode()  # type: ignore[arg-type]
-            if (
-                number != seq
-                or prev != name
-                or not data.startswith(likely)  # type: ignore[attr-defined]
-                or likely.count(b'"') != _QUOTES
-                or b"\\" in likely
-                or when < ts  # type: ignore[operator]
-            ):
-                return None
-            is_json(data)  # type: ignore[arg-type]
-            ts = when  # type: ignore[assignment]
-    except (TypeError, ValueError, AttributeError, RecursionError, msgspec.MsgspecError):
+        seqs, datas, names, times, kinds, actors, idems = zip(*rows, strict=True)
+        sha256, first = hashlib.sha256, head.size + 1
+        hashes = [sha256(data).hexdigest().encode() for data in datas]
+        prevs = [head.hash.encode(), *hashes[:-1]]
+        likely = map(_LIKELY.__mod__, zip(seqs, times, actors, idems, prevs, kinds, strict=True))
+        texts = b"".join((*kinds, *actors, *idems))
+        if (
+            seqs != tuple(range(first, first + len(rows)))
+            or list(names) != hashes
+            or not all(map(bytes.startswith, datas, likely))
+            or b'"' in texts  # else a column could end where it should not
+            or b"\\" in texts
+            or times[0] < ts
+            or list(times) != sorted(times)
+        ):
+            return None
+        deque(map(_JSON.decode, datas), maxlen=0)
+    except (TypeError, ValueError, RecursionError, msgspec.MsgspecError):
         return None  # not the types that they should have: the exact way says which
-    return prev.decode(), ts
+    return hashes[-1].decode(), times[-1]
 
 
 def _verified(verifier: Verifier, row: Row) -> bool:

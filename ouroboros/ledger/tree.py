@@ -91,6 +91,15 @@ class Tree:
         self._cover(size)
         return merkle.consistency(old, size, self._subtree)
 
+    def complete(self, size: int) -> list[tuple[int, Hash]]:
+        """Return the complete subtrees of the first `size` entries, as (level, hash), in order.
+
+        Raises:
+            LedgerCorruptError: tiles are missing.
+        """
+        self._cover(size)
+        return [(level, self._subtree(level, n)) for level, n in merkle.ranges(0, size)]
+
     def _cover(self, size: int) -> None:
         """Make sure that memory covers at least the first `size` entries."""
         if self._size < max(size, 0):

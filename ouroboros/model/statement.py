@@ -41,6 +41,13 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True):
     armor: str
 
 
+class Signed(msgspec.Struct, frozen=True, kw_only=True):
+    """A statement with its signature as it comes in, not yet looked at."""
+
+    statement: str
+    armor: str
+
+
 class Statement(msgspec.Struct, frozen=True, kw_only=True):
     """The parts of a statement; `signed` and `expires` in UTC nanoseconds."""
 

@@ -10,7 +10,7 @@ from ouroboros.model.snapshot import without_pairs
 from ouroboros.model.state import Candidate
 from ouroboros.model.text import safe_line, safe_text
 from rpc import wire
-from rpc.methods.checks import at_most, filled, phases, within
+from rpc.methods.checks import at_most, filled, phases, signed, within
 from rpc.methods.registry import handles
 from rpc.methods.session import Session
 
@@ -112,7 +112,11 @@ async def approve(session: Session, request: wire.CandidateApprove) -> wire.Ok:
     """Say yes to exactly one commit."""
     filled("commit", request.commit)
     await session.engine.approve(
-        request.id, actor=session.actor, commit=request.commit, reason=request.reason
+        request.id,
+        actor=session.actor,
+        commit=request.commit,
+        reason=request.reason,
+        signed=signed(request.statement, request.signature),
     )
     return wire.Ok(seq=session.engine.state.seq)
 
@@ -120,7 +124,12 @@ async def approve(session: Session, request: wire.CandidateApprove) -> wire.Ok:
 @handles(wire.CandidateReject)
 async def reject(session: Session, request: wire.CandidateReject) -> wire.Ok:
     """Say no."""
-    await session.engine.deny(request.id, actor=session.actor, reason=request.reason)
+    await session.engine.deny(
+        request.id,
+        actor=session.actor,
+        reason=request.reason,
+        signed=signed(request.statement, request.signature),
+    )
     return wire.Ok(seq=session.engine.state.seq)
 
 

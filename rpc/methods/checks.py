@@ -2,6 +2,7 @@
 
 from ouroboros.errors import InvalidParamsError
 from ouroboros.model.phase import Phase
+from ouroboros.model.statement import Signed
 from ouroboros.model.text import safe_line
 
 
@@ -53,3 +54,16 @@ def phases(name: str, values: tuple[str, ...]) -> frozenset[Phase]:
                 hint=f"Phases are {', '.join(known)}.",
             )
     return frozenset(known[value] for value in values)
+
+
+def signed(statement: str, signature: str) -> Signed | None:
+    """Return the two halves of a signed act, or None where there are neither.
+
+    Raises:
+        InvalidParamsError: one is there without the other.
+    """
+    if bool(statement) != bool(signature):
+        raise InvalidParamsError(
+            "Invalid params: `statement` and `signature` belong together, one is missing."
+        )
+    return Signed(statement=statement, armor=signature) if statement else None

@@ -2,6 +2,7 @@
 
 from ouroboros.model.describe import describe, subject
 from ouroboros.model.entry import Head, Stored
+from ouroboros.model.proof import Consistency, Heads, Inclusion
 from ouroboros.model.text import safe_line
 from rpc import wire
 from rpc.methods.checks import within
@@ -68,3 +69,27 @@ async def verify(session: Session, _request: wire.LedgerVerify) -> wire.VerifyRe
         first_bad=report.first_bad,
         problem=report.problem,
     )
+
+
+@handles(wire.LedgerHeads)
+async def heads(session: Session, request: wire.LedgerHeads) -> Heads:
+    """Page through the signed heads, newest first."""
+    within("limit", request.limit, 1, PAGE)
+    within("before", request.before, 0, 2**53)
+    return await session.engine.ledger_heads(before=request.before, limit=request.limit)
+
+
+@handles(wire.LedgerProve)
+async def prove(session: Session, request: wire.LedgerProve) -> Inclusion:
+    """Prove an entry against a signed head."""
+    within("seq", request.seq, 1, 2**53)
+    within("size", request.size, 0, 2**53)
+    return await session.engine.ledger_prove(request.seq, size=request.size)
+
+
+@handles(wire.LedgerConsistency)
+async def consistency(session: Session, request: wire.LedgerConsistency) -> Consistency:
+    """Prove that a beginning belongs to a signed head."""
+    within("from_size", request.from_size, 1, 2**53)
+    within("size", request.size, 0, 2**53)
+    return await session.engine.ledger_consistency(request.from_size, size=request.size)

@@ -6,6 +6,7 @@ from ouroboros.model.snapshot import RollbackPreview
 from ouroboros.model.state import Version
 from ouroboros.model.text import safe_text
 from rpc import wire
+from rpc.methods.checks import signed
 from rpc.methods.registry import handles
 from rpc.methods.session import Session
 
@@ -34,4 +35,5 @@ async def rollback(session: Session, request: wire.VersionRollback) -> Version:
         actor=session.actor,
         reason=request.reason,
         expect_head=request.expect_head,
+        signed=signed(request.statement, request.signature),
     )

@@ -58,27 +58,37 @@ def break_entry(file: Path, seq: int) -> None:
     db.close()
 
 
-def test_verify_falls_back_to_the_file_and_says_so(cli: Cli, file: Path) -> None:
+def test_verify_reads_the_file(cli: Cli, file: Path) -> None:
     ended = cli("ledger", "verify")
-    assert ended.code == 0
+    assert (ended.code, ended.err) == (0, "")
     assert ended.out.startswith("The ledger is whole: 3 entries, head ")
-    assert ended.err == f"No engine is running; reading {file}.\n"
+    assert "ouroboros/t" in ended.out
 
 
 def test_verify_a_file_needs_no_repository(file: Path, home: Path) -> None:
-    ended = script("ledger", "verify", "--file", str(file), "--json", cwd=home)
-    assert (ended.code, ended.err) == (0, "")
-    assert json.loads(ended.out)["entries"] == 3
+    for option in ("--file", "--ledger"):
+        ended = script("ledger", "verify", option, str(file), "--json", cwd=home)
+        assert (ended.code, ended.err) == (0, "")
+        assert json.loads(ended.out)["entries"] == 3
 
 
 def test_verify_finds_the_first_bad_entry(cli: Cli, file: Path) -> None:
     break_entry(file, 2)
     ended = cli("ledger", "verify", "--file", str(file))
-    assert ended.code == 10
-    assert "broken at entry 2" in ended.out
-    assert "Good before it: 1 entry." in ended.err
+    assert ended.code == 1
+    assert "CORRUPT at entry 2, byte " in ended.out
+    assert "bad_hash" in ended.out
+    assert "the first 1 entry" in ended.err
     result = json.loads(cli("ledger", "verify", "--json").out)
-    assert (result["ok"], result["first_bad"], result["head"]["size"]) == (False, 2, 1)
+    assert (result["exit_code"], result["size"]) == (1, 1)
+    (problem,) = result["problems"]
+    assert (problem["kind"], problem["seq"]) == ("corrupt", 2)
+
+
+def test_verify_needs_the_file(cli: Cli, served: Served) -> None:
+    ended = cli("ledger", "verify", "--socket", str(served.socket))
+    assert ended.code == 10
+    assert "ledger.verify" in ended.err
 
 
 @pytest.mark.parametrize("command", ["verify", "export", "list"])
@@ -86,8 +96,9 @@ def test_a_file_that_is_no_ledger(cli: Cli, home: Path, command: str) -> None:
     (home / "x.sqlite").write_text("hello, this is no database at all" * 99)
     for place in ("x.sqlite", "missing.sqlite"):
         ended = cli("ledger", command, "--file", str(home / place))
-        assert ended.code == 10, place
-        assert place in ended.err
+        corrupt = command == "verify" and place == "x.sqlite"
+        assert ended.code == (1 if corrupt else 10), place
+        assert place in (ended.out if corrupt else ended.err)
     assert not (home / "missing.sqlite").exists()
 
 

@@ -3,11 +3,13 @@
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from cli_world import Cli, Served, script
 
+from ouroboros.model.proof import Consistency, Heads, Inclusion
 from ouroboros.model.snapshot import EngineStatus, Explanation, RollbackPreview
 from ouroboros.model.state import Candidate, Version
 from rpc import wire
@@ -33,7 +35,9 @@ JSON_SHAPES = [
     (("wait", "c1"), Candidate),
     (("ledger", "list"), wire.LedgerPage),
     (("ledger", "get", "1"), wire.LedgerEntry),
-    (("ledger", "verify"), wire.VerifyResult),
+    (("ledger", "heads"), Heads),
+    (("ledger", "prove", "2"), Inclusion),
+    (("ledger", "consistency", "2"), Consistency),
     (("config", "show", "--running"), wire.ConfigResult),
 ]
 
@@ -261,9 +265,9 @@ def test_rollback_guards_the_head_it_saw(cli: Cli, served: Served) -> None:
     seen: list[str] = []
     real = served.engine.rollback
 
-    async def rollback(to: str, *, actor: str, reason: str, expect_head: str) -> Version:
+    async def rollback(to: str, *, expect_head: str, **given: Any) -> Version:
         seen.append(expect_head)
-        version: Version = await real(to, actor=actor, reason=reason, expect_head=expect_head)
+        version: Version = await real(to, expect_head=expect_head, **given)
         return version
 
     served.engine.rollback = rollback

@@ -58,19 +58,8 @@ def test_openssl_says_the_same(tmp_path: Path) -> None:
     (tmp_path / "sig").write_bytes(signed.signatures[0][2])
     done = subprocess.run(
         [
-            "openssl",
-            "pkeyutl",
-            "-verify",
-            "-pubin",
-            "-inkey",
-            "key.der",
-            "-keyform",
-            "DER",
-            "-rawin",
-            "-in",
-            "text",
-            "-sigfile",
-            "sig",
+            *("openssl", "pkeyutl", "-verify", "-pubin", "-inkey", "key.der", "-keyform", "DER"),
+            *("-rawin", "-in", "text", "-sigfile", "sig"),
         ],
         cwd=tmp_path,
         capture_output=True,

@@ -5,6 +5,7 @@ through `ouroboros.model.state.advance`, and what it refuses is refused by the t
 """
 
 import asyncio
+import base64
 import hashlib
 import os
 import shutil
@@ -22,6 +23,7 @@ from ouroboros.config import Loaded, parse
 from ouroboros.engine.api import LedgerReport, LossyEvent, Submission, Subscription
 from ouroboros.engine.bus import Bus
 from ouroboros.errors import ConflictError, NotFoundError, WaitTimeoutError
+from ouroboros.ledger import merkle, note
 from ouroboros.model import events as ev
 from ouroboros.model.entry import Entry, Head, Stored
 from ouroboros.model.evaluation import (
@@ -37,6 +39,7 @@ from ouroboros.model.evaluation import (
     Stage,
 )
 from ouroboros.model.phase import Phase
+from ouroboros.model.proof import Consistency, Heads, Inclusion, SignedHead
 from ouroboros.model.proposal import FileChange, FileStatus
 from ouroboros.model.snapshot import (
     Activity,
@@ -47,10 +50,12 @@ from ouroboros.model.snapshot import (
     trim,
 )
 from ouroboros.model.state import Candidate, Cycle, State, Version, advance, check_move
+from ouroboros.model.statement import Signed
 from ouroboros.model.verdict import Comparison, Decision, Outcome, Reason, Verdict
 from rpc.limits import Limits
 from rpc.server import Server
 
+HEAD_KEY = note.new_signer("ouroboros/demo", bytes(range(32)))
 NOW = 1_700_000_000_000_000_000
 EPOCH = "epoch-1"
 CONFIG = b'[governor]\nmode = "supervised"\n\n[sandbox]\nmemory = "512MiB"\n'
@@ -297,13 +302,17 @@ class MemoryEngine:
         self.propose(name, title=submission.title)
         return name
 
-    async def approve(self, name: str, *, actor: str, commit: str, reason: str) -> None:
+    async def approve(
+        self, name: str, *, actor: str, commit: str, reason: str, signed: Signed | None = None
+    ) -> None:
         self._check("approve", actor)
         if self.candidate(name).commit != commit:
             raise ConflictError(f"{name} is another commit by now.", hint="Look again.")
         self.record(ev.Approved(candidate=name, commit=commit, reason=reason), actor=actor)
 
-    async def deny(self, name: str, *, actor: str, reason: str) -> None:
+    async def deny(
+        self, name: str, *, actor: str, reason: str, signed: Signed | None = None
+    ) -> None:
         self._check("deny", actor)
         self.record(ev.Denied(candidate=name, reason=reason), actor=actor)
 
@@ -323,7 +332,15 @@ class MemoryEngine:
             diff=DIFF,
         )
 
-    async def rollback(self, to: str, *, actor: str, reason: str, expect_head: str) -> Version:
+    async def rollback(
+        self,
+        to: str,
+        *,
+        actor: str,
+        reason: str,
+        expect_head: str,
+        signed: Signed | None = None,
+    ) -> Version:
         self._check("rollback", actor)
         number = len(self.state.versions)
         common: dict[str, Any] = {
@@ -384,6 +401,48 @@ class MemoryEngine:
         if not 0 < seq <= len(self.entries):
             raise NotFoundError(f"There is no entry {seq}.")
         return self.entries[seq - 1], self.bytes[seq - 1]
+
+    def _note(self, size: int) -> str:
+        root = merkle.range_hash(0, size, self._subtree)
+        said = note.Checkpoint(origin=HEAD_KEY.name, size=size, root=root, ts=NOW)
+        return note.sign(said, HEAD_KEY)
+
+    def _subtree(self, level: int, index: int) -> bytes:
+        frontier = merkle.Frontier()
+        for data in self.bytes[index << level : (index + 1) << level]:
+            frontier.append(merkle.leaf(data))
+        return frontier.root()
+
+    async def ledger_heads(self, *, before: int, limit: int) -> Heads:
+        size = len(self.entries)
+        head = SignedHead(size=size, ts=NOW, note=self._note(size))
+        return Heads(key=str(HEAD_KEY.verifier), heads=(head,) if limit and not before else ())
+
+    async def ledger_prove(self, seq: int, *, size: int) -> Inclusion:
+        size = size or len(self.entries)
+        if seq > size:
+            raise NotFoundError(f"There is no entry {seq}.")
+        path = merkle.inclusion(seq - 1, size, self._subtree)
+        return Inclusion(
+            seq=seq,
+            size=size,
+            entry=self.bytes[seq - 1].decode(),
+            path=tuple(h.hex() for h in path),
+            note=self._note(size),
+        )
+
+    async def ledger_consistency(self, from_size: int, *, size: int) -> Consistency:
+        size = size or len(self.entries)
+        if from_size > size:
+            raise NotFoundError(f"There are no {from_size} entries.")
+        root = merkle.range_hash(0, from_size, self._subtree)
+        return Consistency(
+            from_size=from_size,
+            from_root=base64.b64encode(root).decode(),
+            size=size,
+            path=tuple(h.hex() for h in merkle.consistency(from_size, size, self._subtree)),
+            note=self._note(size),
+        )
 
     async def ledger_verify(self, progress: Callable[[int, int], None] | None) -> LedgerReport:
         return LedgerReport(ok=True, entries=len(self.entries), head=self.ledger_head())

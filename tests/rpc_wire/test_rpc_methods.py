@@ -61,6 +61,9 @@ CALLS: dict[str, dict[str, Any]] = {
     "ledger.list": {"limit": 3, "candidate": "c2"},
     "ledger.get": {"seq": 2},
     "ledger.verify": {},
+    "ledger.heads": {"limit": 5},
+    "ledger.prove": {"seq": 3},
+    "ledger.consistency": {"from_size": 2},
     "events.subscribe": {},
     "events.unsubscribe": {"subscription": "s1"},
     "events.list": {"from_seq": 1, "topics": ["engine.*", "cycle.*"]},
@@ -214,6 +217,14 @@ BAD_PARAMS: list[tuple[str, dict[str, Any], str]] = [
     ("candidate.wait", {"id": "c3", "until": ["done"]}, "'done'"),
     ("ledger.list", {"limit": 1001}, "`limit`"),
     ("ledger.list", {"before": -1}, "`before`"),
+    ("ledger.heads", {"limit": 0}, "`limit`"),
+    ("ledger.prove", {"seq": 0}, "`seq`"),
+    ("ledger.consistency", {"from_size": 0}, "`from_size`"),
+    (
+        "candidate.approve",
+        {"id": "c2", "commit": "x", "statement": "a"},
+        "`statement` and `signature` belong together",
+    ),
     ("events.list", {"wait_s": 61}, "`wait_s`"),
     ("events.list", {"topics": []}, "topics"),
     ("events.list", {"topics": [""]}, "topic"),
@@ -287,7 +298,7 @@ async def test_a_diff_is_exact_only_where_that_is_asked_for(ask: Any, engine: An
 
 def test_only_these_methods_give_exact_text() -> None:
     exact = {r.method for r in wire.REQUESTS if r.exact}
-    assert exact == {"candidate.diff", "config.get", "ledger.get"}
+    assert exact == {"candidate.diff", "config.get", "ledger.get", "ledger.prove"}
 
 
 async def test_a_long_log_keeps_its_end(ask: Any, engine: Any) -> None:

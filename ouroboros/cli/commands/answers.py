@@ -31,6 +31,12 @@ SHORTEST_HASH = 7
 LARGEST_DIFF = 1_000_000
 """Bytes of a diff as JSON; the server takes no larger request than 1 MiB."""
 
+SIGN = click.option(
+    "--sign",
+    default="",
+    metavar="KEYFILE|agent",
+    help="Sign it as an operator, with an Ed25519 SSH key.",
+)
 _REASON = click.option("--reason", default="", metavar="TEXT", help="Kept in the ledger.")
 
 
@@ -39,9 +45,10 @@ _REASON = click.option("--reason", default="", metavar="TEXT", help="Kept in the
 @click.option("--commit", default="", metavar="HASH", help="The commit you looked at.")
 @click.option("--yes", is_flag=True, help="Approve whatever commit stands now, unasked.")
 @_REASON
+@SIGN
 @click.pass_obj
 def approve_command(
-    settings: Settings, candidate: str, commit: str, reason: str, *, yes: bool
+    settings: Settings, candidate: str, *, commit: str, reason: str, sign: str, yes: bool
 ) -> None:
     """Say yes to a held candidate.
 
@@ -60,12 +67,39 @@ def approve_command(
     # Two conversations: while a person thinks, no event loop would answer the engine's pings.
     found = reach.call(settings, wire.CandidateGet(id=candidate))
     seen = _chosen(settings, found, commit, unasked=yes)
-    request = wire.CandidateApprove(id=found.id, commit=seen, reason=reason)
+    statement, armor = signature_of(settings, sign, "approve", found.id, seen)
+    request = wire.CandidateApprove(
+        id=found.id, commit=seen, reason=reason, statement=statement, signature=armor
+    )
     result = reach.call(settings, request, within_s=reach.LONG_S)
     if settings.json:
         terminal.data(result)
         return
     terminal.line(settings, f"Approved {candidate} (ledger entry {result.seq}).", "good")
+
+
+def signature_of(
+    settings: Settings, how: str, action: str, subject: str, commit: str
+) -> tuple[str, str]:
+    """Return statement and signature of an act, both empty where it is not to be signed."""
+    import time
+
+    from ouroboros.cli import reach, signing
+    from rpc import wire
+
+    if not how:
+        return "", ""
+    status = reach.call(settings, wire.EngineStatusGet())
+    signed = signing.signed_act(
+        how,
+        action=action,
+        target=status.target,
+        subject=subject,
+        commit=commit,
+        policy=status.config_hash,
+        now=time.time_ns(),
+    )
+    return signed.statement, signed.armor
 
 
 def _chosen(settings: Settings, found: "Candidate", commit: str, *, unasked: bool) -> str:
@@ -116,13 +150,19 @@ def _show_for_approval(settings: Settings, found: "Candidate") -> None:
 @click.command(cls=Command)
 @click.argument("candidate", metavar="ID")
 @_REASON
+@SIGN
 @click.pass_obj
-def reject_command(settings: Settings, candidate: str, reason: str) -> None:
+def reject_command(settings: Settings, candidate: str, *, reason: str, sign: str) -> None:
     """Say no to a held candidate."""
     from ouroboros.cli import reach, terminal
     from rpc import wire
 
-    result = reach.call(settings, wire.CandidateReject(id=candidate, reason=reason))
+    commit = reach.call(settings, wire.CandidateGet(id=candidate)).commit if sign else ""
+    statement, armor = signature_of(settings, sign, "reject", candidate, commit)
+    request = wire.CandidateReject(
+        id=candidate, reason=reason, statement=statement, signature=armor
+    )
+    result = reach.call(settings, request)
     if settings.json:
         terminal.data(result)
         return

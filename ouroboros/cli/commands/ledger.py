@@ -1,8 +1,9 @@
-"""`ledger list|get|verify`: the record, through the engine or straight from its file.
+"""`ledger ...`: the record, through the engine or straight from its file.
 
 The file can be read at any time, beside a running engine or without one: that is what makes it a
-record and not a service. The commands therefore fall back to the target's own file where no engine
-runs, and say so. What moves or mends the file itself is in `ledger_files`.
+record and not a service. `verify` and `export` therefore always read it; the others fall back to
+the target's own file where no engine runs, and say so. What moves or mends the file itself is in
+`ledger_files`.
 """
 
 from collections.abc import Iterator
@@ -13,14 +14,14 @@ from typing import TYPE_CHECKING
 import click
 
 from ouroboros.cli.commands import ledger_files as files
+from ouroboros.cli.commands import proofs
+from ouroboros.cli.commands.verify import verify_command
 from ouroboros.cli.options import Command, Settings, help_if_alone
 from ouroboros.errors import NotFoundError
 
 if TYPE_CHECKING:
     from ouroboros.ledger.store import Store
-    from rpc.wire import LedgerEntry, LedgerList, LedgerPage, VerifyResult
-
-_CORRUPT = 10
+    from rpc.wire import LedgerEntry, LedgerList, LedgerPage
 
 _FILE = click.option(
     "--file",
@@ -38,8 +39,19 @@ def ledger_command(context: click.Context) -> None:
     help_if_alone(context)
 
 
+for _command in (
+    verify_command,
+    proofs.heads_command,
+    proofs.prove_command,
+    proofs.consistency_command,
+    proofs.key_command,
+):
+    ledger_command.add_command(_command)
+
+
 @contextmanager
-def _opened(file: Path) -> Iterator["Store"]:
+def opened(file: Path) -> Iterator["Store"]:
+    """Open a ledger file for reading."""
     from ouroboros.ledger.store import Store
 
     store = Store.open(file, read_only=True)
@@ -49,7 +61,7 @@ def _opened(file: Path) -> Iterator["Store"]:
         store.close()
 
 
-def _offline_file(settings: Settings, file: Path | None) -> Path | None:
+def offline_file(settings: Settings, file: Path | None) -> Path | None:
     """Return the file to read, or None to ask the engine."""
     from ouroboros.cli import reach, terminal
 
@@ -80,7 +92,7 @@ def list_entries(
     from rpc import wire
 
     request = wire.LedgerList(before=before, limit=limit, kind=kind, candidate=candidate)
-    place = _offline_file(settings, file)
+    place = offline_file(settings, file)
     page = reach.call(settings, request) if place is None else _page(place, request)
     if settings.json:
         terminal.data(page)
@@ -100,7 +112,7 @@ def _page(file: Path, request: "LedgerList") -> "LedgerPage":
     from ouroboros.model.describe import describe, subject
     from rpc import wire
 
-    with _opened(file) as store:
+    with opened(file) as store:
         found = store.page(
             before=request.before or None,
             limit=request.limit + 1,
@@ -131,7 +143,7 @@ def get_entry(settings: Settings, seq: int, file: Path | None) -> None:
     from ouroboros.cli import reach, terminal
     from rpc import wire
 
-    place = _offline_file(settings, file)
+    place = offline_file(settings, file)
     entry = reach.call(settings, wire.LedgerGet(seq=seq)) if place is None else _entry(place, seq)
     if settings.json:
         terminal.data(entry)
@@ -143,7 +155,7 @@ def get_entry(settings: Settings, seq: int, file: Path | None) -> None:
 def _entry(file: Path, seq: int) -> "LedgerEntry":
     from rpc import wire
 
-    with _opened(file) as store:
+    with opened(file) as store:
         for row in store.raw(seq - 1):
             if row.seq == seq:
                 text = row.data.decode(errors="replace")
@@ -152,50 +164,5 @@ def _entry(file: Path, seq: int) -> "LedgerEntry":
     raise NotFoundError(f"{file} has no entry {seq}.", hint="'ouroboros ledger list' shows them.")
 
 
-@ledger_command.command("verify", cls=Command)
-@_FILE
-@click.pass_obj
-def verify(settings: Settings, file: Path | None) -> int:
-    """Verify the whole chain. Exit code 10 if an entry is not what was written."""
-    from ouroboros.cli import reach, terminal
-    from ouroboros.cli.words import plural
-    from rpc import wire
-
-    place = _offline_file(settings, file)
-    if place is None:
-        result = reach.call(settings, wire.LedgerVerify(), within_s=reach.LONG_S)
-    else:
-        result = _verify_file(place)
-    if settings.json:
-        terminal.data(result)
-    elif result.ok:
-        good = f"The ledger is whole: {plural(result.entries, 'entry')}, head {result.head.hash}."
-        terminal.line(settings, good, "good")
-    else:
-        bad = f"The ledger is broken at entry {result.first_bad}: {result.problem}"
-        terminal.line(settings, bad, "bad")
-        terminal.note(
-            settings,
-            f"Good before it: {plural(result.head.size, 'entry')}. Stop the engine, keep a copy "
-            "of the file, and compare it with a backup or an export.",
-        )
-    return 0 if result.ok else _CORRUPT
-
-
-def _verify_file(file: Path) -> "VerifyResult":
-    from ouroboros.cli import terminal
-    from rpc import wire
-
-    with _opened(file) as store, terminal.progress("verifying") as report:
-        found = store.verify(report)
-    return wire.VerifyResult(
-        ok=found.ok,
-        entries=found.entries,
-        head=found.head,
-        first_bad=found.bad.seq if found.bad else 0,
-        problem=found.bad.text if found.bad else "",
-    )
-
-
-for _command in files.COMMANDS:
-    ledger_command.add_command(_command)
+for _file_command in files.COMMANDS:
+    ledger_command.add_command(_file_command)

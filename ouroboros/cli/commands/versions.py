@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ouroboros.cli.commands.answers import SIGN, signature_of
 from ouroboros.cli.options import Command, Settings
 from ouroboros.errors import CancelledByHumanError, InvalidParamsError, PatchConflictError
 
@@ -52,9 +53,10 @@ def _row(v: "Version", now_ns: int) -> "tuple[Cell, ...]":
 @click.option("--reason", default="", metavar="TEXT", help="Kept in the ledger.")
 @click.option("--yes", is_flag=True, help="Do it unasked.")
 @click.option("--preview", "only_preview", is_flag=True, help="Say what it would do, and stop.")
+@SIGN
 @click.pass_obj
 def rollback_command(
-    settings: Settings, to: str, reason: str, *, yes: bool, only_preview: bool
+    settings: Settings, to: str, *, reason: str, sign: str, yes: bool, only_preview: bool
 ) -> None:
     """Return the target to version TO by a new commit; history is never rewritten.
 
@@ -75,7 +77,14 @@ def rollback_command(
         _print_outcome(settings, preview)
         return
     _agree(settings, preview, unasked=yes)
-    request = wire.VersionRollback(to=to, reason=reason, expect_head=preview.head)
+    statement, armor = signature_of(settings, sign, "rollback", to, preview.head)
+    request = wire.VersionRollback(
+        to=to,
+        reason=reason,
+        expect_head=preview.head,
+        statement=statement,
+        signature=armor,
+    )
     _print_outcome(settings, reach.call(settings, request, within_s=reach.LONG_S))
 
 
