@@ -74,7 +74,8 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 class Anchor(msgspec.Struct, frozen=True, kw_only=True):
     """A head from outside: a size with a root, a chain hash, or both. `source` says whence.
 
-    Not `firm`: it does not say which ledger it is of, so that a contradiction is only noted.
+    Not `firm`: it does not say which ledger it is of, so that a contradiction is only noted. Not
+    `outside`: it lies beside the ledger, so that it is not counted as an anchor.
     """
 
     size: int
@@ -82,6 +83,7 @@ class Anchor(msgspec.Struct, frozen=True, kw_only=True):
     root: Hash = b""
     hash: str = ""
     firm: bool = True
+    outside: bool = True
 
 
 class Audit(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,7 +144,9 @@ def audit(path: Path, wanted: Wanted, progress: Callable[[int, int], None] | Non
     """
     marked = Mark(path).read()  # before the ledger: it is written after each entry
     if marked is not None and marked.size:
-        mark = Anchor(size=marked.size, hash=marked.hash, source="The mark beside the ledger")
+        mark = Anchor(
+            size=marked.size, hash=marked.hash, source="The mark beside the ledger", outside=False
+        )
         wanted = msgspec.structs.replace(wanted, anchors=(*wanted.anchors, mark))
     found = _Findings()
     for known in wanted.problems:
@@ -397,7 +401,7 @@ class _Work:
         heads = [self._opened(head) for head in self._stored(task.low, task.high)]
         since = [self._wanted.since] if self._wanted.since else []
         outside = [a for a in (*since, *self._wanted.anchors) if task.low < a.size <= task.high]
-        self._anchors += len(outside)
+        self._anchors += sum(anchor.outside for anchor in outside)
         for anchor in sorted((*filter(None, heads), *outside), key=lambda a: a.size):
             if anchor.size not in roots:
                 continue  # behind the first bad entry: it cannot be judged
@@ -461,7 +465,7 @@ class _Work:
                 self._truncated(anchor)
         for anchor in self._wanted.anchors:
             if anchor.size > self._total:
-                self._anchors += 1
+                self._anchors += anchor.outside
                 self._truncated(anchor)
 
     def _truncated(self, anchor: Anchor) -> None:

@@ -102,13 +102,14 @@ async def test_on_a_full_disk_the_last_entries_fit_and_it_goes_on_by_itself(
     c = await reach(engine, name, Phase.HELD)
     ballast = world.state / "ballast"
     assert ballast.stat().st_size == disk_room.BALLAST
-    disk = FullDisk(monkeypatch, world, room=2)
+    disk = FullDisk(monkeypatch, world, room=3)  # the answer, disk_low, disk_full
     free[0] = 0
     await engine.approve(name, actor=BY, commit=c.commit, reason="")  # is written all the same
     assert not ballast.exists()
     await until(engine, lambda: "disk_full" in codes(engine))
     assert engine.status().activity is Activity.HALTED
     assert engine.candidate(name).phase is Phase.ACCEPTED
+    disk.room = 0
     with pytest.raises(LedgerFullError):
         await engine.pause(actor=BY, reason="", now=False)
     disk.full = False
