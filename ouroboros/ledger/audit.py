@@ -19,6 +19,7 @@ from base64 import b64encode
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -43,7 +44,7 @@ from ouroboros.model.events import TargetAdopted
 
 STRETCH = 64 * WIDTH
 """Entries of one stretch."""
-PARALLEL_FROM = 6 * STRETCH
+PARALLEL_FROM = 16 * STRETCH
 """Fewer entries are verified in this process: starting others takes longer."""
 NOTES_KEPT = 100
 _OF_ONE_CODE = 20
@@ -250,20 +251,27 @@ class _Work:
         self._read_pruned()
         if self._wanted.since is not None and not self._begin_at(self._wanted.since):
             return
-        with ExitStack() as stack:
-            for task, outcome in self._outcomes(stack):
-                self._take(task, outcome)
-                if progress:
-                    progress(self._size, max(self._total, self._size))
-                if self._stopped:
-                    break
+        try:
+            with ExitStack() as stack:
+                pool = self._pool(stack)
+                listed = pool.submit(columns.check, self._path, self._first) if pool else None
+                for task, outcome in self._outcomes(pool):
+                    self._take(task, outcome)
+                    if progress:
+                        progress(self._size, max(self._total, self._size))
+                    if self._stopped:
+                        return
+                fault = listed.result() if listed else columns.check(self._path, self._first)
+        except BrokenProcessPool as error:
+            raise LedgerError(
+                "A process of the verification was killed from outside; nothing can be said.",
+                hint="Free some memory, or verify with --jobs 1.",
+            ) from error
         self._note_pruned()
-        if not self._stopped:
-            self._beyond()
-            self._check_tiles()
-            fault = columns.touched_fault(self._db, self._first)
-            if fault:
-                self._found.add(Kind.CORRUPT, *fault)
+        self._beyond()
+        self._check_tiles()
+        if fault:
+            self._found.add(Kind.CORRUPT, *fault)
 
     def _read_pruned(self) -> None:
         """Learn what retention removed, so that it is told from what is missing."""
@@ -303,15 +311,21 @@ class _Work:
         self._hash = row[0].decode("utf-8", "replace") if row else GENESIS
         return True
 
-    def _outcomes(self, stack: ExitStack) -> Iterator[tuple[Task, Outcome]]:
+    def _pool(self, stack: ExitStack) -> ProcessPoolExecutor | None:
+        """Return processes to verify in, where that pays."""
+        if self._wanted.jobs < 2 or self._total - self._first < PARALLEL_FROM:  # noqa: PLR2004 - one is no pool
+            return None
+        pool = ProcessPoolExecutor(self._wanted.jobs, mp_context=get_context("spawn"))
+        stack.callback(pool.shutdown, wait=True, cancel_futures=True)
+        return pool
+
+    def _outcomes(self, pool: ProcessPoolExecutor | None) -> Iterator[tuple[Task, Outcome]]:
         """Verify all stretches, several at once where there are many; in order."""
         tasks = self._tasks()
-        if self._wanted.jobs < 2 or self._total - self._first < PARALLEL_FROM:  # noqa: PLR2004 - one is no pool
+        if pool is None:
             for task in tasks:
                 yield task, stretch.verify(task)
             return
-        pool = ProcessPoolExecutor(self._wanted.jobs, mp_context=get_context("spawn"))
-        stack.callback(pool.shutdown, wait=True, cancel_futures=True)
         running: deque[tuple[Task, Future[Outcome]]] = deque()
         for task in tasks:
             running.append((task, pool.submit(stretch.verify, task)))

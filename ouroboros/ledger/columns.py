@@ -6,10 +6,11 @@ entries call for.
 """
 
 import sqlite3
+from pathlib import Path
 from typing import get_args
 
 from ouroboros.errors import LedgerError
-from ouroboros.ledger import chain
+from ouroboros.ledger import chain, files
 from ouroboros.ledger.chain import touched_by
 from ouroboros.model.events import AnyEvent, CandidateEvent
 
@@ -20,8 +21,22 @@ _SEVERAL = ("rollback_started", "rolled_back", "alert_raised")
 _KNOWN = tuple(str(e.__struct_config__.tag) for e in _EVENTS)
 
 
-def touched_fault(db: sqlite3.Connection, after: int) -> tuple[str, int, str] | None:
-    """Return code, entry and words for the first fault of `touched` beyond an entry, or None."""
+def check(path: Path, after: int) -> tuple[str, int, str] | None:
+    """Return code, entry and words for the first fault of `touched` beyond an entry, or None.
+
+    Raises:
+        LedgerError: the file cannot be read.
+    """
+    with files.translated(path):
+        db = files.connect(path, read_only=True)
+        db.text_factory = bytes
+        try:
+            return _fault(db, after)
+        finally:
+            db.close()
+
+
+def _fault(db: sqlite3.Connection, after: int) -> tuple[str, int, str] | None:
     one = ", ".join(f"'{kind}'" for kind in _ONE)
     false = db.execute(
         f"""SELECT t.seq, t.candidate FROM touched t LEFT JOIN entries e ON e.seq = t.seq
@@ -31,7 +46,8 @@ def touched_fault(db: sqlite3.Connection, after: int) -> tuple[str, int, str] | 
         (after,),
     ).fetchone()
     if false is not None:
-        text = f"Entry {false[0]} is listed under candidate {false[1]!r}, which it does not name."
+        name = _shown(false[1])
+        text = f"Entry {false[0]} is listed under candidate {name}, which it does not name."
         return "wrong_candidate", false[0], text
     (found,) = db.execute("SELECT count(*) FROM touched WHERE seq > ?", (after,)).fetchone()
     expected, named = _expected(db, after)
@@ -77,3 +93,7 @@ def _unknown_kinds(db: sqlite3.Connection) -> bool:
     """Whether there are kinds of which this version cannot tell whom they name."""
     kinds = {kind for (kind,) in db.execute("SELECT DISTINCT kind FROM entries")}
     return not kinds <= {kind.encode() for kind in _KNOWN}
+
+
+def _shown(value: object) -> str:
+    return repr(value.decode("utf-8", "replace") if isinstance(value, bytes) else value)

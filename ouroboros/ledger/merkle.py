@@ -34,6 +34,12 @@ def leaf(data: bytes) -> Hash:
     return _sha256(b"\x00" + data).digest()
 
 
+def leaves(datas: Sequence[bytes]) -> list[Hash]:
+    """Return the leaf hashes of many entries."""
+    sha256 = _sha256
+    return [sha256(b"\x00" + data).digest() for data in datas]
+
+
 def node(left: Hash, right: Hash) -> Hash:
     """Return the hash of a node over its two halves."""
     return _sha256(b"\x01" + left + right).digest()
