@@ -49,7 +49,7 @@ from ouroboros.ledger.note import parse_verifier
 from ouroboros.metrics.process import ProcessSampler
 from ouroboros.model import events as ev
 from ouroboros.model.entry import Head, Stored
-from ouroboros.model.phase import IN_FLIGHT, Phase
+from ouroboros.model.phase import FINAL, IN_FLIGHT, Phase
 from ouroboros.model.proof import Consistency, Heads, Inclusion
 from ouroboros.model.proposal import Proposal
 from ouroboros.model.snapshot import (
@@ -339,7 +339,12 @@ class Engine:
         """Return a candidate's diff as it was proposed, or as rebased."""
         c, core = self.candidate(name), self._core
         if c.commit and c.phase is not Phase.PROPOSED:
-            return await core.git(core.deps.repository.diff, c.base, c.commit)
+            try:
+                return await core.git(core.deps.repository.diff, c.base, c.commit)
+            except TargetError:
+                if c.phase not in FINAL:
+                    raise
+                # Its refs were removed by retention, and git forgot the commit: as proposed, then.
         return (await core.get_evidence(c.diff)).decode(errors="replace")
 
     async def log(self, name: str, check: str) -> str:

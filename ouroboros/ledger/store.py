@@ -543,18 +543,26 @@ class Store:
             LedgerDamagedError: an entry is not what was written; what came before it is good.
             LedgerError: an entry of a known kind that this version cannot read.
         """
-        sweep = Sweep()
         marked = self._mark.read()
+        size, prev = 0, GENESIS
         try:
-            while rows := self._readable_batch(sweep.head.size):
-                good = sweep.feed(rows)
-                yield from (_stored(Row(*_text(row))) for row in rows[:good])
-                if good < len(rows):
+            for row in self.raw():
+                if row.seq != size + 1 or chain.hash_of(row.data) != row.hash:
                     break
-            self._find_missing(sweep, marked)
-        except LedgerCorruptError as error:
-            raise LedgerDamagedError(error.message, hint=files.SALVAGE) from error
-        _refuse(sweep.report(), self._path)
+                stored = _stored(row)
+                if stored.entry.seq != row.seq or stored.entry.prev != prev:
+                    break
+                size, prev = row.seq, row.hash
+                yield stored
+            else:
+                if marked is None or marked.size < size or marked == Head(size=size, hash=prev):
+                    return
+        except (LedgerCorruptError, TypeError, AttributeError):
+            pass  # not even rows of the right types: named below, like all other damage
+        _refuse(self.verify(marked=marked), self._path)  # exactly what is wrong, and where
+        raise LedgerDamagedError(
+            f"The ledger {self._path} is damaged near entry {size + 1}.", hint=files.SALVAGE
+        )
 
     def _sweep(self, sweep: Sweep, progress: Callable[[int, int], None] | None, total: int) -> None:
         while rows := self._readable_batch(sweep.head.size):
@@ -612,13 +620,6 @@ class Store:
             )
             after = heads[-1].size
         return count
-
-
-def _text(row: tuple[object, ...]) -> tuple[int, bytes, str]:
-    """Return a row of a verified batch as its number, bytes and hash."""
-    seq, data, name = row[:3]
-    assert isinstance(seq, int) and isinstance(data, bytes) and isinstance(name, bytes)  # noqa: S101, PT018 - verified
-    return seq, data, name.decode()
 
 
 def _refuse(report: Report, path: Path) -> None:

@@ -37,7 +37,8 @@ import table
 
 from ouroboros.ledger import chain, heads, merkle, stretch
 from ouroboros.ledger.audit import Wanted, audit
-from ouroboros.ledger.store import Store, touched_by
+from ouroboros.ledger.chain import touched_by
+from ouroboros.ledger.store import Store
 from ouroboros.ledger.tree import Tree
 from ouroboros.model import events as ev
 from ouroboros.model.entry import GENESIS, Entry
