@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from ouroboros.errors import HeadError, InvalidParamsError
+from ouroboros.errors import HeadError
 from ouroboros.ledger import note
 from ouroboros.ledger.audit import Anchor, Kind, Problem
 from ouroboros.ledger.note import VerifierKey
@@ -31,7 +31,7 @@ def read(given: str, *, origin: str, key: VerifierKey | None) -> Outside:
 
     Raises:
         TargetError: no such repository or revision.
-        InvalidParamsError: no such file, and no note.
+        HeadError: no such file, and no note.
     """
     if given.startswith("git:"):
         return _from_git(given.removeprefix("git:"), origin, key)
@@ -111,7 +111,7 @@ def _text_of(given: str) -> str:
         return Path(given).read_text()
     except (OSError, UnicodeDecodeError) as error:
         what = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise InvalidParamsError(
+        raise HeadError(
             f"{given} cannot be read as a head: {what}.",
             hint="Give a file of heads, the text of a head, '-' for stdin, or git:REPO[@REV].",
         ) from error

@@ -126,7 +126,7 @@ def test_anchors_that_say_nothing_are_no_anchors(
     for name, code in (("empty", "anchor_empty"), ("forged", "anchor_forged")):
         ended = cli(*command, str(tmp_path / name))
         assert (ended.code, code in ended.out) == (3, True), ended.out
-    assert cli(*command, str(tmp_path / "missing")).code == 2  # usage: no such file
+    assert cli(*command, str(tmp_path / "missing")).code == 10
     assert cli(*command, f"git:{tmp_path}").code == 7
 
 
@@ -135,7 +135,7 @@ def test_since_a_head(cli: Cli, worked: World, copy: Path, vkey: str) -> None:
     command = ("ledger", "verify", "--ledger", str(copy), "--key", vkey, "--since")
     assert cli(*command, note).code == 0
     ended = cli(*command, note.replace("ouroboros/target-1\n", "ouroboros/target-2\n", 1))
-    assert ended.code == 2
+    assert ended.code == 10
     assert "gives no head to start from" in ended.err
 
 
@@ -214,3 +214,10 @@ def test_heads_and_what_cannot_be_proven(cli: Cli, copy: Path) -> None:
     assert cli("ledger", "prove", "1", "--size", "99999", "--file", str(copy)).code == 3
     late = cli("ledger", "prove", str(sizes[0]), "--size", str(sizes[-1]), "--file", str(copy))
     assert (late.code, "does not cover" in late.err) == (3, True)
+
+
+def test_the_exit_codes_are_listed_line_by_line(cli: Cli) -> None:
+    for command in (("ledger", "verify"), ("wait",)):
+        text = cli(*command, "--help").out
+        assert "\\b" not in text
+        assert "\n  Exit codes: 0 " in text

@@ -10,6 +10,7 @@ from cli_world import SCRIPT, Served, script
 import ouroboros
 
 HEAVY = ("aiohttp", "git", "textual", "rich", "libcst", "psutil", "jsonrpcserver", "asyncio")
+HEAVY += ("cryptography",)
 
 PROBE = """
 import sys
@@ -49,6 +50,15 @@ def test_the_configuration_needs_no_engine(configured: Path) -> None:
 def test_no_engine_is_found_out_without_aiohttp(target: Path) -> None:
     heavy = tuple(n for n in HEAVY if n != "asyncio")
     assert imported(target, "status", names=heavy) == ["8"]
+
+
+def test_an_auditor_needs_no_engine(target: Path, tmp_path: Path) -> None:
+    from ouroboros.ledger.store import Store
+
+    Store.open(tmp_path / "ledger.sqlite").close()
+    parts = ("ouroboros.engine", "ouroboros.engine.core", "rpc", "aiohttp", "git", "textual")
+    place = str(tmp_path / "ledger.sqlite")
+    assert imported(target, "ledger", "verify", "--file", place, names=parts) == ["0"]
 
 
 def test_talking_to_an_engine_needs_no_screen_and_no_git(served: Served, target: Path) -> None:

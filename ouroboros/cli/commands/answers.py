@@ -266,13 +266,13 @@ def _title_of(text: str, path: Path) -> str:
 def wait_command(
     settings: Settings, candidate: str, timeout: float | None, until: tuple[str, ...]
 ) -> int:
-    r"""Wait until a candidate is held or final.
+    """Wait until a candidate is held or final.
 
     \b
     Exit codes: 0 promoted or kept (or a phase given with --until),
     20 held for a human, 21 rejected, 22 cancelled, 23 errored,
     24 rolled back, 11 still running when --timeout was over.
-    """
+    """  # noqa: D301 - \b is for click
     return _wait(settings, candidate, until, timeout)
 
 

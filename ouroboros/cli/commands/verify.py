@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ouroboros.cli.options import Command, Settings
-from ouroboros.errors import InvalidParamsError, LedgerError
+from ouroboros.errors import HeadError, LedgerError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,13 +70,14 @@ def verify_command(
     operators: Path | None,
     jobs: int | None,
 ) -> int:
-    r"""Verify the record: chain, Merkle tree, signed heads, signatures. Needs no engine.
+    """Verify the record: chain, Merkle tree, signed heads, signatures. Needs no engine.
 
     \b
     Exit codes: 0 whole; 1 corrupt: the file contradicts itself;
     2 forked: cut off or rewritten, as a signed head or anchor shows;
     3 unverifiable: a signature is missing, wrong, or by an unknown key.
-    """
+    Any other code: nothing was verified.
+    """  # noqa: D301 - \b is for click
     from ouroboros.cli import reach, terminal
     from ouroboros.ledger.audit import Wanted, audit, origin_in
 
@@ -101,7 +102,7 @@ def verify_command(
         problems=tuple(p for found in [*outside, *filter(None, [trusted])] for p in found.problems),
     )
     if trusted is not None and wanted.since is None:
-        raise InvalidParamsError(
+        raise HeadError(
             f"--since gives no head to start from: {trusted.problems[0].text}",
             hint="Give a head of this ledger that you kept.",
         )
@@ -129,7 +130,7 @@ def _key(given: str, place: Path) -> "VerifierKey | None":
     try:
         text = path.read_text() if "+" not in given or path.exists() else given
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidParamsError(f"The key {given} cannot be read: {error}.") from error
+        raise HeadError(f"The key {given} cannot be read: {error}.") from error
     return note.parse_verifier(text)
 
 
