@@ -512,6 +512,33 @@ class Engine(Section, frozen=True, kw_only=True):
     """Time that SIGTERM gives a running evaluation before it is cancelled and requeued."""
 
 
+class Storage(Section, frozen=True, kw_only=True):
+    """`[storage]`: what is kept in the state folder, and when the disk is too full to go on.
+
+    The ledger itself is never pruned, and with it verdicts, answers and all raw samples. What can
+    go is named here; it is removed while the engine is idle, and an entry says what was.
+    """
+
+    min_free: Size = msgspec.field(default_factory=lambda: mebibytes(512))
+    """Free space below which no new work begins; it goes on by itself when there is space."""
+    keep_evidence: Duration = msgspec.field(default_factory=lambda: seconds(30 * 86400))
+    """How long diffs and logs of candidates that were not promoted are kept. Those of promoted
+    ones, and of any that is held or on its way, are never removed."""
+    max_evidence: Size = msgspec.field(default_factory=lambda: mebibytes(4096))
+    """Beyond it the oldest evidence that may go goes earlier."""
+    keep_refs: Duration = msgspec.field(default_factory=lambda: seconds(30 * 86400))
+    """How long the git refs of candidates that are over are kept; without them git forgets their
+    commits. Those of promoted, held and unfinished candidates are never removed."""
+    max_refs: int = 500
+    """Beyond so many candidates with refs, the oldest that may go go earlier."""
+    keep_trees: Duration = msgspec.field(default_factory=lambda: seconds(2 * 86400))
+    """How long an exported tree that nobody uses is kept for the next evaluation."""
+    max_log: Size = msgspec.field(default_factory=lambda: mebibytes(16))
+    """Size at which `engine.log` is set aside; one old log is kept."""
+    every: Duration = msgspec.field(default_factory=lambda: seconds(3600))
+    """How often it is looked at."""
+
+
 class Codemod(Section, frozen=True, kw_only=True):
     """`[proposers.codemod]`: the built-in proposer that needs no model."""
 
@@ -557,6 +584,7 @@ class Config(Section, frozen=True, kw_only=True):
     governor: Governor = msgspec.field(default_factory=Governor)
     sandbox: Sandbox = msgspec.field(default_factory=Sandbox)
     engine: Engine = msgspec.field(default_factory=Engine)
+    storage: Storage = msgspec.field(default_factory=Storage)
     proposers: Proposers = msgspec.field(default_factory=Proposers)
     ledger: Ledger = msgspec.field(default_factory=Ledger)
 
@@ -905,6 +933,7 @@ def _check_counts(config: Config, text: str, origin: str) -> None:
         "sandbox.processes": config.sandbox.processes,
         "engine.proposals_per_cycle": config.engine.proposals_per_cycle,
         "engine.max_in_flight": config.engine.max_in_flight,
+        "storage.max_refs": config.storage.max_refs,
         **{f"challenges.{n}.batch": c.batch for n, c in config.challenges.items()},
         **{f"challenges.{n}.rounds": c.rounds for n, c in config.challenges.items()},
         "engine.max_errors_in_a_row": config.engine.max_errors_in_a_row,

@@ -34,6 +34,9 @@ from ouroboros.search.context import asking_order, context_for
 _log = logging.getLogger(__name__)
 
 _SECOND = 1_000_000_000
+LOOK_S = 60.0
+"""How often the clock is looked at while waiting: it may be set, and timers do not run while the
+machine is suspended."""
 PROPOSE_TIMEOUT_S = 300.0
 """A proposer that takes longer has failed for this cycle."""
 
@@ -62,9 +65,10 @@ class Cycles:
             WrongPhaseError: paused, halted or stopping.
         """
         core = self._core
-        if not core.open:
-            why = core.halted or core.state.pause_reason or "the engine is stopping"
-            state = "paused" if core.state.paused else "halted" if core.halted else "stopping"
+        if core.stopped:
+            why = core.halted or core.low or core.state.pause_reason or "the engine is stopping"
+            halted = core.halted or core.low
+            state = "paused" if core.state.paused else "halted" if halted else "stopping"
             raise WrongPhaseError(
                 f"No cycle starts while the engine is {state} ({why}).",
                 hint="Resume first.",
@@ -99,8 +103,9 @@ class Cycles:
 
     def next_id(self) -> str:
         """Return a fresh candidate id: `c1`, `c2`, ..."""
-        known = (int(name[1:]) for name in self._core.state.candidates)
-        self._counter = max(self._counter, max(known, default=0)) + 1
+        state = self._core.state
+        known = (int(name[1:]) for name in state.candidates)
+        self._counter = max(self._counter, state.candidate_floor, max(known, default=0)) + 1
         return f"c{self._counter}"
 
     def _room(self) -> bool:
@@ -110,13 +115,15 @@ class Cycles:
     async def _due(self) -> None:
         """Wait for the interval or a trigger; not at all while ideas are being drained."""
         while not (self._manual or self._again):
+            # A clock that was set back must not postpone the next cycle by more than an interval.
+            latest = self._core.now() + self._core.config.config.engine.interval
+            self.next_ns = min(self.next_ns, latest)
             left = (self.next_ns - self._core.now()) / _SECOND
             if left <= 0:
                 return
             self._wake.clear()
             try:
-                # Short enough that a clock that was set does not postpone a cycle for ever.
-                async with asyncio.timeout(min(left, 60)):
+                async with asyncio.timeout(min(left, LOOK_S)):
                     await self._wake.wait()
             except TimeoutError:
                 continue

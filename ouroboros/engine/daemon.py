@@ -22,16 +22,19 @@ from ouroboros.engine.bus import Bus, Listener
 from ouroboros.engine.circuit import break_circuit
 from ouroboros.engine.consent import consent
 from ouroboros.engine.core import Core, Deps
-from ouroboros.engine.cycles import Cycles
+from ouroboros.engine.cycles import LOOK_S, Cycles
+from ouroboros.engine.disk import Disk
 from ouroboros.engine.forward import Forwarder
 from ouroboros.engine.freeze import frozen_until
 from ouroboros.engine.heads import HeadKeeper
 from ouroboros.engine.limits import LiveLimits
 from ouroboros.engine.pipeline import Pipeline
 from ouroboros.engine.promotion import Promoter
+from ouroboros.engine.reconcile import reconcile
 from ouroboros.engine.recorder import Recorder
 from ouroboros.engine.tags import Tagger
 from ouroboros.engine.tasks import cancel_and_wait, spawn
+from ouroboros.engine.upkeep import Upkeep
 from ouroboros.engine.versions import find_version
 from ouroboros.engine.watch import Watch
 from ouroboros.errors import (
@@ -60,7 +63,7 @@ from ouroboros.metrics.process import ProcessSampler
 from ouroboros.model import events as ev
 from ouroboros.model.entry import Head, Stored
 from ouroboros.model.oversight import GovernorStatus, Recomputed
-from ouroboros.model.phase import IN_FLIGHT, Phase
+from ouroboros.model.phase import FINAL, IN_FLIGHT, Phase
 from ouroboros.model.proof import Consistency, Heads, Inclusion
 from ouroboros.model.proposal import Proposal
 from ouroboros.model.snapshot import (
@@ -111,6 +114,10 @@ class Engine:
         self._answers = Answers(self._core, budgets.policies)
         self._budgets = budgets
         self._cycles = Cycles(self._core, self._pipeline, self._limits)
+        self._disk = Disk(self._core)
+        self._upkeep = Upkeep(
+            self._core, lambda: self._cycles.running or bool(self._core.measuring)
+        )
         self._heads = HeadKeeper(self._core)
         self._sampler = ProcessSampler()
         self._sample = self._sampler.sample()
@@ -148,6 +155,9 @@ class Engine:
         )
         await core.recorder.record(started)
         core.recorder.on_broken = core.on_broken_ledger  # before, the caller of `start` is told
+        core.on_full = self._disk.full
+        await reconcile(core)
+        await self._disk.prepare()
         await self._refresh_head()
         self._cycles.plan_first()
         self._tasks = [
@@ -156,6 +166,8 @@ class Engine:
             spawn(self._expire(), "expiry"),
             spawn(self._live(), "live status"),
             spawn(self._anchors.run(), "anchor"),
+            spawn(self._disk.run(), "disk"),
+            spawn(self._upkeep.run(), "upkeep"),
             spawn(self._heads.run(), "heads"),
         ]
 
@@ -242,9 +254,9 @@ class Engine:
                 if expires_ns <= core.now():
                     await self._expire_one(name)
             holds = _holds(core.state)
-            # A minute at most: a clock that was set must not postpone an expiry for ever.
+            # Looked at again soon: a clock that was set must not postpone an expiry for ever.
             first = min((at for _, at in holds), default=core.now() + 60 * _SECOND)
-            left = min(max((first - core.now()) / _SECOND, 0), 60)
+            left = min(max((first - core.now()) / _SECOND, 0), LOOK_S)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(left):
                     await core.recorder.wait_for(partial(_holds_differ, holds))
@@ -287,7 +299,7 @@ class Engine:
             paused=state.paused,
             pause_reason=state.pause_reason,
             pause_actor=state.pause_actor,
-            halt_reason=core.halted,
+            halt_reason=core.halted or core.low,
             cycle=state.cycle,
             next_cycle_ns=self._cycles.next_ns if core.open else 0,
             in_flight=tuple(c.id for c in every if c.phase in IN_FLIGHT),
@@ -317,7 +329,7 @@ class Engine:
 
     def _activity(self) -> Activity:
         core = self._core
-        if core.halted:
+        if core.halted or core.low:
             return Activity.HALTED
         if core.draining:
             return Activity.DRAINING
@@ -379,7 +391,12 @@ class Engine:
         """Return a candidate's diff as it was proposed, or as rebased."""
         c, core = self.candidate(name), self._core
         if c.commit and c.phase is not Phase.PROPOSED:
-            return await core.git(core.deps.repository.diff, c.base, c.commit)
+            try:
+                return await core.git(core.deps.repository.diff, c.base, c.commit)
+            except TargetError:
+                if c.phase not in FINAL:
+                    raise
+                # Its refs were removed by retention, and git forgot the commit: as proposed, then.
         return (await core.get_evidence(c.diff)).decode(errors="replace")
 
     async def log(self, name: str, check: str) -> str:
@@ -509,9 +526,12 @@ class Engine:
     async def resume(self, *, actor: str, reason: str) -> None:
         """Let the loop go on; a halt is lifted and what caused it is tried again."""
         core = self._core
-        lifted, core.halted = core.halted, ""
+        lifted = core.halted
+        core.lift()
         if core.state.paused or lifted:  # a full disk halts again here, and the caller is told
             await core.recorder.record(ev.Resumed(reason=reason), actor=actor)
+            if core.full:  # something else failed meanwhile, and this was written after it
+                core.lift()
         await core.recorder.touch()
 
     async def trigger(self, *, actor: str) -> int:

@@ -44,7 +44,7 @@ class HeadKeeper:
         self._posted = asyncio.Event()
         self._wake = asyncio.Event()
         self._poster: asyncio.Task[None] | None = None
-        self._closing = False
+        self._signing = asyncio.Lock()
 
     @property
     def key(self) -> str:
@@ -65,14 +65,14 @@ class HeadKeeper:
         core = self._core
         while True:
             known = len(core.state.versions)
-            await self.sign()
+            # Cancelled at the end of the engine: a head that is stored is also sent out.
+            await asyncio.shield(spawn(self.sign(), "sign head", awaited=True))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(core.config.config.ledger.head_every.seconds):
                     await core.recorder.wait_for(partial(_versions_differ, known))
 
     async def close(self) -> None:
         """Sign what is there at the end, and give the web hook a moment."""
-        self._closing = True
         if self._key is not None:
             await self.sign()
         if self._poster is not None:
@@ -82,6 +82,10 @@ class HeadKeeper:
 
     async def sign(self) -> None:
         """Sign the ledger as it stands, if something was added, and send the head out."""
+        async with self._signing:
+            await self._sign()
+
+    async def _sign(self) -> None:
         core = self._core
         if self._key is None:
             return
@@ -116,7 +120,7 @@ class HeadKeeper:
 
     async def _failed(self, anchor: str, error: OuroborosError) -> None:
         _log.warning("heads cannot be anchored (%s): %s", anchor, error)
-        if anchor in self._failing or self._closing:
+        if anchor in self._failing or self._core.draining:
             return
         self._failing.add(anchor)
         text = f"The ledger's heads cannot be anchored ({anchor}): {error} It is tried again."
@@ -154,7 +158,7 @@ class HeadKeeper:
                 await _post(url, head.note)
             except HeadError as error:
                 # The first failure is no news yet: receivers are restarted.
-                if left < TRIES - 1 or self._closing:
+                if left < TRIES - 1 or self._core.draining:
                     await self._failed("web hook", error)
             else:
                 self._works("web hook")

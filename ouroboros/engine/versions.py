@@ -15,7 +15,9 @@ LAST = "last"
 
 def next_version(state: State) -> int:
     """Return the number of the next version."""
-    return state.versions[-1].number + 1 if state.versions else 0
+    if not state.versions:
+        return 0
+    return max(state.versions[-1].number, state.version_floor) + 1
 
 
 def find_version(state: State, ref: str) -> Version:
@@ -44,12 +46,13 @@ def find_version(state: State, ref: str) -> Version:
 def held_at(versions: Sequence[Version], number: int) -> frozenset[str]:
     """Return the candidates whose changes a version holds."""
     held: dict[int, frozenset[str]] = {}
+    before: frozenset[str] = frozenset()
     for version in versions:
-        before = held.get(version.number - 1, frozenset())
         if version.candidate:
-            held[version.number] = before | {version.candidate}
-        else:
-            held[version.number] = held[version.restores] if version.restores >= 0 else before
+            before |= {version.candidate}
+        elif version.restores >= 0:
+            before = held[version.restores]
+        held[version.number] = before
     return held[number]
 
 

@@ -7,6 +7,7 @@ evidence against the change.
 """
 
 import asyncio
+import contextlib
 
 from msgspec.structs import replace
 
@@ -22,6 +23,9 @@ from ouroboros.model.evaluation import Evaluation, EvaluationStatus, Purpose
 from ouroboros.model.phase import Phase
 from ouroboros.model.state import Candidate
 from ouroboros.model.verdict import Context, Outcome
+
+LOOK_S = 60.0
+"""How often the clock is looked at while waiting."""
 
 
 class Watch:
@@ -74,18 +78,25 @@ class Watch:
             await core.recorder.record(ev.Kept(candidate=c.id, reason=text))
 
     async def _due(self, c: Candidate) -> bool:
-        """Wait until the watch is due; False when the candidate left `promoted` meanwhile."""
+        """Wait until the watch is due; False when the candidate left `promoted` meanwhile.
+
+        By the clock, which may be set and goes on while the machine is suspended, but never longer
+        than `watch_after` by the time that this process has seen pass.
+        """
         core = self._core
-        due = c.since_ns + core.config.config.engine.watch_after
-        left = (due - core.now()) / 1e9
-        try:
-            async with asyncio.timeout(max(left, 0)):
-                await core.recorder.wait_for(
-                    lambda s: s.candidates[c.id].phase is not Phase.PROMOTED
-                )
-        except TimeoutError:
-            return True
-        return False
+        after = core.config.config.engine.watch_after
+        loop = asyncio.get_running_loop()
+        latest = loop.time() + after.seconds
+        while True:
+            left = min((c.since_ns + after - core.now()) / 1e9, latest - loop.time())
+            if left <= 0:
+                return True
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(left, LOOK_S)):
+                    await core.recorder.wait_for(
+                        lambda s: s.candidates[c.id].phase is not Phase.PROMOTED
+                    )
+                    return False
 
 
 def _without_anchor(context: Context | None) -> Context | None:

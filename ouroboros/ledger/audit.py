@@ -21,16 +21,19 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from enum import StrEnum
 from multiprocessing import get_context
 from pathlib import Path
 
 import msgspec
 
-from ouroboros.errors import HeadError, LedgerCorruptError, LedgerError
-from ouroboros.ledger import chain, columns, files, note, schema, stretch
+from ouroboros.errors import HeadError, LedgerCorruptError, LedgerError, NotFoundError
+from ouroboros.ledger import chain, columns, files, note, retention, schema, stretch
 from ouroboros.ledger.chain import Note
+from ouroboros.ledger.evidence import Evidence
 from ouroboros.ledger.heads import origin_of
+from ouroboros.ledger.mark import Mark
 from ouroboros.ledger.merkle import EMPTY, Frontier, Hash
 from ouroboros.ledger.note import VerifierKey
 from ouroboros.ledger.store import Store, StoredHead
@@ -72,7 +75,8 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 class Anchor(msgspec.Struct, frozen=True, kw_only=True):
     """A head from outside: a size with a root, a chain hash, or both. `source` says whence.
 
-    Not `firm`: it does not say which ledger it is of, so that a contradiction is only noted.
+    Not `firm`: it does not say which ledger it is of, so that a contradiction is only noted. Not
+    `outside`: it lies beside the ledger, so that it is not counted as an anchor.
     """
 
     size: int
@@ -80,6 +84,7 @@ class Anchor(msgspec.Struct, frozen=True, kw_only=True):
     root: Hash = b""
     hash: str = ""
     firm: bool = True
+    outside: bool = True
 
 
 class Audit(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,6 +143,12 @@ def audit(path: Path, wanted: Wanted, progress: Callable[[int, int], None] | Non
     Raises:
         LedgerError: there is no such file, it is not a ledger, or of a newer layout.
     """
+    marked = Mark(path).read()  # before the ledger: it is written after each entry
+    if marked is not None and marked.size:
+        mark = Anchor(
+            size=marked.size, hash=marked.hash, source="The mark beside the ledger", outside=False
+        )
+        wanted = msgspec.structs.replace(wanted, anchors=(*wanted.anchors, mark))
     found = _Findings()
     for known in wanted.problems:
         found.add(known.kind, known.code, known.seq, known.text)
@@ -204,6 +215,8 @@ class _Work:
         self._heads = self._anchors = self._signatures = self._evidence = 0
         self._stopped = False
         self._target = _target_of(store)
+        self._pruned_names: Mapping[str, int] = {}
+        self._pruned: set[str] = set()
         self._db = stretch.connect(path)
 
     @staticmethod
@@ -235,6 +248,7 @@ class _Work:
         for name in schema.altered(self._db):
             text = f"The definition of '{name}' in the file is not the one it was made with."
             self._found.add(Kind.CORRUPT, "schema_altered", 0, text)
+        self._read_pruned()
         if self._wanted.since is not None and not self._begin_at(self._wanted.since):
             return
         try:
@@ -253,10 +267,28 @@ class _Work:
                 "A process of the verification was killed from outside; nothing can be said.",
                 hint="Free some memory, or verify with --jobs 1.",
             ) from error
+        self._note_pruned()
         self._beyond()
         self._check_tiles()
         if fault:
             self._found.add(Kind.CORRUPT, *fault)
+
+    def _read_pruned(self) -> None:
+        """Learn what retention removed, so that it is told from what is missing."""
+        if self._wanted.evidence is None:
+            return
+        try:
+            self._pruned_names = retention.pruned(self._store, Evidence(self._wanted.evidence))
+        except (LedgerError, NotFoundError) as error:
+            text = f"What retention removed cannot be told: {error}"
+            self._found.add(Kind.CORRUPT, "evidence", 0, text)
+
+    def _note_pruned(self) -> None:
+        if self._pruned:
+            newest = max(self._pruned_names[name] for name in self._pruned)
+            date = datetime.fromtimestamp(newest / 1e9, UTC).date()
+            text = f"{len(self._pruned)} evidence files were pruned by retention, last on {date}."
+            self._found.note(0, text)
 
     def _begin_at(self, since: Anchor) -> bool:
         """Start from a trusted head: at the tile in which its last entry lies.
@@ -322,6 +354,7 @@ class _Work:
                 evidence=str(self._wanted.evidence or ""),
                 operators=self._wanted.operators,
                 target=self._target,
+                pruned=self._pruned_names,
             )
 
     def _stored(self, low: int, high: int) -> list[StoredHead]:
@@ -347,6 +380,7 @@ class _Work:
             found.add(kind, fault.code, fault.seq, fault.text)
         self._signatures += outcome.signatures
         self._evidence += outcome.evidence
+        self._pruned |= outcome.pruned
         cuts = self._grow(task.low, outcome)
         self._size, self._hash = report.head.size, report.head.hash
         self._ts = outcome.last_ts or self._ts
@@ -381,7 +415,7 @@ class _Work:
         heads = [self._opened(head) for head in self._stored(task.low, task.high)]
         since = [self._wanted.since] if self._wanted.since else []
         outside = [a for a in (*since, *self._wanted.anchors) if task.low < a.size <= task.high]
-        self._anchors += len(outside)
+        self._anchors += sum(anchor.outside for anchor in outside)
         for anchor in sorted((*filter(None, heads), *outside), key=lambda a: a.size):
             if anchor.size not in roots:
                 continue  # behind the first bad entry: it cannot be judged
@@ -445,7 +479,7 @@ class _Work:
                 self._truncated(anchor)
         for anchor in self._wanted.anchors:
             if anchor.size > self._total:
-                self._anchors += 1
+                self._anchors += anchor.outside
                 self._truncated(anchor)
 
     def _truncated(self, anchor: Anchor) -> None:

@@ -28,6 +28,15 @@ from msgspec.structs import replace
 
 from ouroboros.errors import LedgerCorruptError, LedgerError
 from ouroboros.model.entry import GENESIS, SCHEMA, Entry, Envelope, Head
+from ouroboros.model.events import (
+    KINDS,
+    AlertRaised,
+    AnyEvent,
+    CandidateEvent,
+    RollbackStarted,
+    RolledBack,
+    Unknown,
+)
 from ouroboros.model.text import plain_json
 
 NOTES_KEPT = 100
@@ -55,6 +64,8 @@ class Flaw(StrEnum):
     WRONG_NUMBER = "wrong_number"
     BROKEN_LINK = "broken_link"
     WRONG_INDEX = "wrong_index"
+    MISSING = "missing"
+    REPLACED = "replaced"
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +103,12 @@ class _Tag(msgspec.Struct, frozen=True):
     kind: str
 
 
+class _Named(msgspec.Struct, frozen=True):
+    candidate: str = ""
+    candidates: tuple[str, ...] = ()
+
+
+_NAMED = msgspec.json.Decoder(_Named)
 _ENVELOPE = msgspec.json.Decoder(Envelope)
 _ENTRY = msgspec.json.Decoder(Entry)
 _TAG = msgspec.json.Decoder(_Tag)
@@ -119,21 +136,36 @@ def hash_of(data: bytes) -> str:
 
 
 def decode(data: bytes) -> Entry:
-    """Return the entry with its event.
+    """Return the entry with its event; one of a kind that is not known here as `Unknown`.
 
     Raises:
-        LedgerError: the event is of a kind that this version does not know.
+        LedgerError: the event is of a known kind, but not as this version writes it.
         LedgerCorruptError: the bytes are no entry.
     """
     try:
         return _ENTRY.decode(data)
     except _UNDECODABLE as error:
         envelope = open_envelope(data)
+        kind = kind_of(envelope)
+        if kind and kind not in KINDS:
+            return _unknown(envelope, kind)
         raise LedgerError(
-            f"Entry {envelope.seq} ({kind_of(envelope)}) was written by another version of "
+            f"Entry {envelope.seq} ({kind}) was written by another version of "
             f"Ouroboros and cannot be read by this one: {error}.",
             hint="Use the version that wrote it, or a newer one.",
         ) from error
+
+
+def _unknown(envelope: Envelope, kind: str) -> Entry:
+    return Entry(
+        v=envelope.v,
+        seq=envelope.seq,
+        ts=envelope.ts,
+        actor=envelope.actor,
+        idem=envelope.idem,
+        prev=envelope.prev,
+        event=Unknown(name=kind),
+    )
 
 
 def open_envelope(data: bytes) -> Envelope:
@@ -157,6 +189,28 @@ def kind_of(envelope: Envelope) -> str:
         return _TAG.decode(envelope.event).kind
     except _UNDECODABLE:
         return ""
+
+
+def touched_by(event: AnyEvent) -> tuple[str, ...]:
+    """Return the candidates under which an event is found again."""
+    if isinstance(event, CandidateEvent | RollbackStarted | RolledBack):
+        return event.candidates
+    if isinstance(event, AlertRaised) and event.candidate:
+        return (event.candidate,)
+    return ()
+
+
+def candidates_of(envelope: Envelope, data: bytes) -> tuple[str, ...]:
+    """Return the same for stored bytes; of a kind that is not known here, what it names."""
+    try:
+        event = _ENTRY.decode(data).event
+    except _UNDECODABLE:
+        try:
+            named = _NAMED.decode(envelope.event)
+        except _UNDECODABLE:
+            return ()
+        return named.candidates or ((named.candidate,) if named.candidate else ())
+    return touched_by(event)
 
 
 class Verifier:

@@ -11,7 +11,7 @@ from typing import get_args
 
 from ouroboros.errors import LedgerError
 from ouroboros.ledger import chain, files
-from ouroboros.ledger.store import touched_by
+from ouroboros.ledger.chain import touched_by
 from ouroboros.model.events import AnyEvent, CandidateEvent
 
 _EVENTS = get_args(AnyEvent)

@@ -15,13 +15,13 @@ and can be read and verified as it is.
 
 import sqlite3
 
-from ouroboros.errors import LedgerCorruptError, LedgerError
-from ouroboros.ledger.tree import fill
+from ouroboros.errors import LedgerCorruptError, LedgerError, LedgerNewerError
 
 APPLICATION_ID = 0x4F55524F
 """`OURO` in the header of the file."""
 USER_VERSION = 2
-"""The newest layout. Every older one is listed in `_STEPS`, with what leads to the next."""
+"""The newest layout. What leads to it from every older one stands in `migrations`."""
+OLDEST_VERSION = 1
 
 _TABLES = (
     """CREATE TABLE entries (
@@ -134,35 +134,10 @@ def create(db: sqlite3.Connection) -> None:
     db.execute("COMMIT")
 
 
-def _add_tree(db: sqlite3.Connection) -> None:
-    """Layout 1 to 2: tiles for the entries that are there, and no heads yet."""
+def add_tree(db: sqlite3.Connection) -> None:
+    """Make the tables that layout 2 added."""
     for statement in (*_TREE_TABLES, *_TREE_TRIGGERS):
         db.execute(statement)
-    fill(db)
-
-
-_STEPS = {1: _add_tree}
-
-
-def upgrade(db: sqlite3.Connection) -> None:
-    """Bring an older layout up to date, one step after the other, all in one transaction.
-
-    Stored entries are never touched. A kill leaves the old layout.
-    """
-    if version(db) not in _STEPS:
-        return
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        found = version(db)  # another process may have been quicker
-        while found in _STEPS:
-            _STEPS[found](db)
-            found += 1
-        db.execute(f"PRAGMA user_version = {found}")
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
 
 
 def version(db: sqlite3.Connection) -> int:
@@ -176,11 +151,12 @@ def is_empty(db: sqlite3.Connection) -> bool:
     return bool(count == 0 and _pragma(db, "application_id") == 0)
 
 
-def check(db: sqlite3.Connection, path: str) -> None:
-    """Refuse files that are no ledger, or not one of this version.
+def check(db: sqlite3.Connection, path: str, *, guards: bool = True) -> None:
+    """Refuse files that are no ledger, or not one of this version; `guards`: or lack parts.
 
     Raises:
-        LedgerError: another program's database, or a newer layout.
+        LedgerError: another program's database.
+        LedgerNewerError: a newer layout.
         LedgerCorruptError: tables or triggers of the ledger are gone.
     """
     if _pragma(db, "application_id") != APPLICATION_ID:
@@ -189,14 +165,20 @@ def check(db: sqlite3.Connection, path: str) -> None:
             hint="Move it away, or name another state folder.",
         )
     found = version(db)
-    if found != USER_VERSION and found not in _STEPS:
-        raise LedgerError(
-            f"{path} has ledger layout {found}; this Ouroboros knows {USER_VERSION}.",
+    if found > USER_VERSION:
+        raise LedgerNewerError(
+            f"{path} has ledger layout {found}, written by a newer Ouroboros; this one knows "
+            f"layouts up to {USER_VERSION}. Nothing was changed.",
             hint="Use the version of Ouroboros that wrote it, or a newer one.",
+        )
+    if found < OLDEST_VERSION:
+        raise LedgerCorruptError(
+            f"{path} says that it has ledger layout {found}, which never was.",
+            hint="Keep the file as evidence and restore a copy from before.",
         )
     wanted = _OBJECTS | _TREE_OBJECTS if found >= FIRST_WITH_TREE else _OBJECTS
     missing = sorted(wanted - {name for (name,) in db.execute("SELECT name FROM sqlite_schema")})
-    if missing:
+    if missing and guards:
         raise LedgerCorruptError(
             f"{path} was altered: it lacks {', '.join(missing)}.",
             hint="Keep the file as evidence and restore a copy from before.",

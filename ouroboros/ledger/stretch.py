@@ -43,6 +43,8 @@ class Task(NamedTuple):
     evidence: str
     operators: Mapping[str, bytes]
     target: str
+    pruned: Mapping[str, int] = {}
+    """Evidence that retention removed, with when (UTC ns)."""
 
 
 class Cut(NamedTuple):
@@ -73,6 +75,7 @@ class Outcome(NamedTuple):
     faults: tuple[Fault, ...]
     signatures: int
     evidence: int
+    pruned: frozenset[str]
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -102,6 +105,7 @@ class _Stretch:
         self._faults: dict[str, list[Fault]] = {}
         self._signatures = 0
         self._evidence: set[bytes] = set()
+        self._pruned: set[bytes] = set()
 
     def run(self) -> Outcome:
         task = self._task
@@ -126,7 +130,8 @@ class _Stretch:
             cuts=tuple(self._cuts),
             faults=tuple(f for faults in self._faults.values() for f in faults[:PROBLEMS_KEPT]),
             signatures=self._signatures,
-            evidence=len(self._evidence),
+            evidence=len(self._evidence - self._pruned),
+            pruned=frozenset(name.decode() for name in self._pruned),
         )
 
     def _hash_before(self) -> str:
@@ -215,7 +220,12 @@ class _Stretch:
                 self._evidence.add(name)
                 try:
                     store.check(name.decode())
-                except (LedgerError, NotFoundError) as error:
+                except NotFoundError as error:
+                    if name.decode() in self._task.pruned:
+                        self._pruned.add(name)
+                    else:
+                        self._fault(row[0], "evidence", str(error))
+                except LedgerError as error:
                     self._fault(row[0], "evidence", str(error))
 
     def _fault(self, seq: int, code: str, text: str) -> None:

@@ -56,6 +56,10 @@ class Sweep:
         """Record a flaw that whoever reads the rows found; the first one counts."""
         self._verifier.fail(seq, flaw, text)
 
+    def take_back(self, seq: int, before: Head, flaw: Flaw, text: str) -> None:
+        """Record a flaw of the last good entry; the good part ends at `before`."""
+        self._verifier.take_back(seq, before, flaw, text)
+
     def report(self) -> Report:
         """Return what was found so far."""
         return self._verifier.report()

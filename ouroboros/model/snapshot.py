@@ -14,7 +14,7 @@ from ouroboros.model.state import Candidate, Cycle, State
 
 
 class Activity(StrEnum):
-    """What the loop is doing; `halted` = it stopped itself and a human must act."""
+    """What the loop is doing; `halted`: it stopped itself, and `halt_reason` says what it needs."""
 
     IDLE = "idle"
     WORKING = "working"
@@ -27,10 +27,10 @@ class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The engine in about one kilobyte.
 
     `target_head` is the branch's commit now (empty if it cannot be read); `next_cycle_ns` is when
-    the next cycle is due (UTC ns; 0 when none is planned); `halt_reason` says what a human must do.
-    `frozen_until_ns` is when the freeze ends that holds now (0: none), and `waiting` names accepted
-    candidates that wait for it. `approvals_needed` says of how many people each held one needs the
-    yes.
+    the next cycle is due (UTC ns; 0 when none is planned); `halt_reason` says what a human must do,
+    or that it goes on by itself when there is disk space. `frozen_until_ns` is when the freeze ends
+    that holds now (0: none), and `waiting` names accepted candidates that wait for it.
+    `approvals_needed` says of how many people each held one needs the yes.
     """
 
     engine_version: str

@@ -42,6 +42,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     diff: str
     created_ns: int
     since_ns: int
+    since_seq: int = 0
+    """The entry that brought the phase: order is the sequence, since clocks are set."""
     predicted_gain: float | None = None
     files: tuple[FileChange, ...] = ()
     marks: tuple[Mark, ...] = ()
@@ -158,6 +160,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     pause_reason: str = ""
     pause_actor: str = ""
     resumed_ns: int = 0
+    resumed_seq: int = 0
     mode: str = ""
     config_hash: str = ""
     running: bool = False
@@ -179,6 +182,13 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     """How many tests of ideas were begun (a continued one counts once)."""
     discoveries: int = 0
     """How many candidates the evidence wanted to promote."""
+    epoch: int = 0
+    """How often this ledger was salvaged from a damaged one."""
+    reconciled: int = 0
+    """The newest epoch after which the target's history was compared with the ledger."""
+    version_floor: int = 0
+    candidate_floor: int = 0
+    """The highest numbers that lost entries are known to have given."""
 
 
 def advance(state: State, stored: Stored) -> State:
@@ -222,11 +232,11 @@ def _put(state: State, *changed: Candidate) -> State:
 
 
 def _one(state: State, event: ev.CandidateEvent, stored: Stored) -> State:
-    ts = stored.entry.ts
+    ts, seq = stored.entry.ts, stored.entry.seq
     if isinstance(event, ev.Proposed):
         return _put(state, _born(event, stored, state.config_hash))
     old = _candidate(state, event.candidate)
-    moved = replace(old, phase=step(old.phase, event.kind), since_ns=ts)
+    moved = replace(old, phase=step(old.phase, event.kind), since_ns=ts, since_seq=seq)
     return _counted(_put(state, _detail(moved, event, stored)), old, event)
 
 
@@ -262,6 +272,7 @@ def _born(event: ev.Proposed, stored: Stored, policy: str) -> Candidate:
         diff=event.diff,
         created_ns=ts,
         since_ns=ts,
+        since_seq=stored.entry.seq,
         predicted_gain=event.predicted_gain,
         proposed_by=stored.entry.actor,
         policy=policy,
@@ -339,7 +350,9 @@ def _many(state: State, event: ev.SeveralEvent, entry: Entry) -> State:
         old = _candidate(state, name)
         by = old.undone_by or (entry.actor if isinstance(event, ev.RollbackStarted) else "")
         phase = step(old.phase, event.kind)
-        moved.append(replace(old, phase=phase, since_ns=entry.ts, undone_by=by))
+        moved.append(
+            replace(old, phase=phase, since_ns=entry.ts, since_seq=entry.seq, undone_by=by)
+        )
     return _put(state, *moved)
 
 
@@ -373,12 +386,28 @@ def _engine(state: State, event: ev.AnyEvent, stored: Stored) -> State:  # noqa:
         case ev.Paused():
             return replace(state, paused=True, pause_reason=event.reason, pause_actor=actor)
         case ev.Resumed():
-            return replace(state, paused=False, pause_reason="", pause_actor="", resumed_ns=ts)
+            return replace(
+                state,
+                paused=False,
+                pause_reason="",
+                pause_actor="",
+                resumed_ns=ts,
+                resumed_seq=stored.entry.seq,
+            )
         case ev.CycleStarted():
             cycle = Cycle(number=event.cycle, trigger=event.trigger, started_ns=ts)
             return replace(state, cycle=cycle, cycles=event.cycle)
         case ev.CycleFinished():
             return _cycle_finished(state, event, ts)
+        case ev.EpochStarted():
+            return _new_epoch(state, event, stored)
+        case ev.Reconciled():
+            return replace(
+                state,
+                reconciled=event.epoch,
+                version_floor=max(state.version_floor, event.version),
+                candidate_floor=max(state.candidate_floor, event.candidate),
+            )
         case ev.AlertRaised():
             alert = Alert(
                 seq=stored.entry.seq,
@@ -404,6 +433,52 @@ def _engine(state: State, event: ev.AnyEvent, stored: Stored) -> State:  # noqa:
             return _rolled(state, event, ts, "roll forward", active=True)
         case _:
             return state
+
+
+_PAST_PROMOTION = FINAL | {Phase.PROMOTED, Phase.KEPT}
+
+
+def _new_epoch(state: State, event: ev.EpochStarted, stored: Stored) -> State:
+    """Close what was on its way when entries were lost: nobody knows what became of it.
+
+    Nothing is guessed: a candidate before its promotion ends in error (an answer that a human gave
+    may be among what was lost, so that none is acted on), an intent is dropped (git is asked by
+    reconciliation instead), a version that was being rolled back counts as promoted, so that it can
+    be measured or rolled back again. The engine is paused until a human has looked.
+    """
+    ts, seq = stored.entry.ts, stored.entry.seq
+    text = f"Entries after {event.kept_size} of the ledger were lost: what became of it is unknown."
+    reason = Reason(code="error:ledger", text=text)
+    moved = []
+    for c in state.candidates.values():
+        if c.phase is Phase.ROLLING_BACK:
+            moved.append(replace(c, phase=Phase.PROMOTED, since_ns=ts, since_seq=seq))
+        elif c.phase not in _PAST_PROMOTION:
+            moved.append(
+                replace(
+                    c,
+                    phase=Phase.ERRORED,
+                    since_ns=ts,
+                    since_seq=seq,
+                    reasons=(reason,),
+                    expires_ns=0,
+                    approved_by="",
+                    approvals=(),
+                )
+            )
+    why = (
+        f"The ledger was salvaged (epoch {event.epoch}): entries after {event.kept_size} are lost. "
+        "Look at the alerts, then resume."
+    )
+    return replace(
+        _put(state, *moved),
+        epoch=event.epoch,
+        intent=None,
+        running=False,
+        paused=True,
+        pause_reason=why,
+        pause_actor=stored.entry.actor,
+    )
 
 
 def _measured(
@@ -520,9 +595,9 @@ def errors_in_a_row(state: State) -> int:
         (
             c
             for c in state.candidates.values()
-            if c.phase in FINAL and c.since_ns > state.resumed_ns
+            if c.phase in FINAL and c.since_seq > state.resumed_seq
         ),
-        key=lambda c: c.since_ns,
+        key=lambda c: c.since_seq,
     )
     return sum(1 for _ in takewhile(lambda c: c.phase is Phase.ERRORED, reversed(settled)))
 

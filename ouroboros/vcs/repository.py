@@ -14,6 +14,7 @@ from ouroboros.model.proposal import FileChange
 from ouroboros.model.text import safe_line, safe_text
 from ouroboros.vcs import anchors, candidates, moves, objects, paths
 from ouroboros.vcs.export import export
+from ouroboros.vcs.history import Ours, ours
 from ouroboros.vcs.indexlock import IndexLock
 from ouroboros.vcs.runner import FOLLOW_TIMEOUT, Git
 from ouroboros.vcs.values import (
@@ -188,6 +189,10 @@ class Repository:
         Links that lead out of the tree, and submodules, are left out.
         """
         export(self._git, commit, dest)
+
+    def ours(self, commit: str, *, limit: int) -> tuple[Ours, ...]:
+        """Return the commits in a history that say they are promotions or rollbacks of ours."""
+        return ours(self._git, commit, limit=limit)
 
     # --- candidates -----------------------------------------------------------------------------
 

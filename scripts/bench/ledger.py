@@ -11,8 +11,8 @@ against stored tiles, signed heads, candidates' table. The floor is what no veri
 on bytes that are in memory already: SHA-256 of each entry for the chain and for its leaf, the nodes
 of the tree, and the decoding of each entry's head (number, link, time). Both are medians of rounds
 that take turns. A verification of that length runs in as many processes as there are processors; in
-one process it is shown beside. On a machine that is busy otherwise, more processes gain nothing;
-the processor time of both, which depends less on others, is shown as well.
+one process it is shown beside. On a busy machine more processes gain nothing; the processor time
+of both, which depends less on others, is shown as well.
 
 **Queries, opening.** Pages of 50 entries, decoded: the newest, from a random place, by kind, by
 candidate; one entry by its key; a proof; the root. At three sizes: they must not grow. Opening
@@ -38,7 +38,8 @@ import table
 
 from ouroboros.ledger import chain, heads, merkle, stretch
 from ouroboros.ledger.audit import Wanted, audit
-from ouroboros.ledger.store import Store, touched_by
+from ouroboros.ledger.chain import touched_by
+from ouroboros.ledger.store import Store
 from ouroboros.ledger.tree import Tree
 from ouroboros.model import events as ev
 from ouroboros.model.entry import GENESIS, Entry

@@ -64,7 +64,7 @@ def frozen(world: World, *, ends_in_s: float = 3600) -> int:
     begin, end = (datetime.fromtimestamp(m // 10**9, UTC) for m in (minute - 5 * MINUTE, minute))
     world.limit(f'freeze = ["{begin:%Y-%m-%d %H:%M} - {end:%Y-%m-%d %H:%M}"]')
     ahead = minute - round(ends_in_s * 1e9) if ends_in_s < 300 else minute - 4 * MINUTE
-    world.clock = lambda: ahead + time.time_ns() - now
+    world.clock_ns = lambda: ahead + time.time_ns() - now
     return minute
 
 
@@ -83,7 +83,7 @@ class TestFreeze:
         assert shown.text.startswith("until ")
         assert shown.text.endswith(" UTC")
         assert len(engine.state.versions) == 1
-        world.clock = lambda: end
+        world.clock_ns = lambda: end
         await engine.pause(actor=BOB, reason="", now=False)
         await until(engine, lambda _: not engine.status().waiting)
         assert engine.candidate(name).phase is Phase.ACCEPTED  # paused: it waits for that now
@@ -111,7 +111,7 @@ class TestFreeze:
         again = await world.start()
         await until(again, lambda _: again.status().waiting == (name,))
         assert again.candidate(name).phase is Phase.ACCEPTED
-        world.clock = lambda: end
+        world.clock_ns = lambda: end
         await again._core.recorder.touch()
         await reach(again, name, Phase.PROMOTED)
 
@@ -124,7 +124,7 @@ class TestFreeze:
         (world.root / "other.py").write_text("x = 1\n")
         git(world.root, "add", "other.py")
         git(world.root, "commit", "-q", "-m", "moved")
-        world.clock = lambda: end
+        world.clock_ns = lambda: end
         await engine._core.recorder.touch()
         await until(engine, lambda s: s.candidates[name].attempt == 2)
         c = await reach(engine, name, Phase.HELD)

@@ -59,6 +59,9 @@ def test_an_empty_file_is_the_documented_defaults() -> None:
         ("[ledger]\nrequire_signatures = true", 2, "needs operators"),
         ('[ledger]\n[ledger.operators]\nann = "ssh-rsa AAAA"', 3, "ssh-ed25519"),
         ("[ledger]\nhead_every = 0", 2, "duration"),
+        ('[storage]\nmin_free = "lots"', 2, "512MiB"),
+        ("[storage]\nkeep_evidence = 0", 2, "duration"),
+        ("[storage]\nmax_refs = 0", 2, "at least 1"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_line(text: str, line: int, words: str) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ouroboros.config import Loaded, load
-from ouroboros.engine.core import Deps
+from ouroboros.engine.core import Deps, free_bytes
 from ouroboros.engine.daemon import Engine
 from ouroboros.errors import CancelledByHumanError
 from ouroboros.evaluation.plan import Plan
@@ -48,10 +48,12 @@ CONFIG = """\
 mode = "{mode}"
 {governor}
 [engine]
-interval = "1h"
-watch_after = "1h"
+interval = "{interval}"
+watch_after = "{watch_after}"
 shutdown_grace = "1s"
 {engine}
+[storage]
+{storage}
 [benchmarks.b]
 command = ["true"]
 """
@@ -243,13 +245,30 @@ class World:
         self.configure()
         self.executor = ScriptedExecutor()
         self.proposer = ListProposer()
-        self.clock: Callable[[], int] = time.time_ns
+        self.clock_ns: Callable[[], int] = time.time_ns
+        self.free_bytes: Callable[[Path], int] = free_bytes
         self._ids = itertools.count()
         self.engines: list[Engine] = []
         self.stores: list[Store] = []
 
-    def configure(self, mode: str = "supervised", engine: str = "", governor: str = "") -> None:
-        text = CONFIG.format(mode=mode, engine=engine, governor=governor)
+    def configure(
+        self,
+        mode: str = "supervised",
+        engine: str = "",
+        storage: str = "",
+        governor: str = "",
+        *,
+        interval: str = "1h",
+        watch_after: str = "1h",
+    ) -> None:
+        text = CONFIG.format(
+            mode=mode,
+            engine=engine,
+            storage=storage,
+            governor=governor,
+            interval=interval,
+            watch_after=watch_after,
+        )
         (self.root / "ouroboros.toml").write_text(text)
 
     def limit(self, text: str) -> None:
@@ -281,7 +300,8 @@ class World:
             sandbox=LEVEL,
             load_config=self.load,
             find_python=lambda _: "/usr/bin/python3",
-            clock_ns=self._now,
+            clock_ns=lambda: self.clock_ns(),  # noqa: PLW0108 - a test may change it later
+            free_bytes=lambda folder: self.free_bytes(folder),  # noqa: PLW0108 - same
             new_id=lambda: f"{run}-{next(self._ids)}",
             seed=lambda: 1,
             pid=os.getpid(),
@@ -292,9 +312,6 @@ class World:
         self.engines.append(engine)
         await engine.start(branch)
         return engine
-
-    def _now(self) -> int:
-        return self.clock()  # looked up each time: a test may set the clock
 
     async def stop(self, engine: Engine) -> None:
         await engine.close()
