@@ -24,10 +24,11 @@ from ouroboros.cli.logs import start_logging
 from ouroboros.config import FILE_NAME, Config, Loaded, load
 from ouroboros.engine.core import Deps
 from ouroboros.engine.daemon import Engine
+from ouroboros.engine.journal import Journals
 from ouroboros.engine.lock import EngineLock
 from ouroboros.engine.tasks import spawn
 from ouroboros.errors import MachineError, OuroborosError
-from ouroboros.executors.local import LocalExecutor, find_python
+from ouroboros.executors.local import LocalExecutor, find_python, machine
 from ouroboros.ledger.evidence import Evidence
 from ouroboros.ledger.store import Store
 from ouroboros.paths import Paths, make_private, paths_for
@@ -81,6 +82,7 @@ def _deps(
 ) -> Deps:
     evidence = Evidence(paths.evidence)
     trees = Repository.open(paths.root)  # its own: exports do not wait for the engine's git thread
+    journals = Journals(paths.journal, machine=machine(), sandbox=sandbox.level)
     executor = LocalExecutor(
         sandbox=sandbox,
         export=trees.export,
@@ -108,7 +110,14 @@ def _deps(
         pid=os.getpid(),
         engine_version=__version__,
         protocol=PROTOCOL,
+        journals=journals,
+        swept=(*sandbox.swept, *_swept_evidence(evidence)),
     )
+
+
+def _swept_evidence(evidence: Evidence) -> tuple[str, ...]:
+    count = evidence.sweep()
+    return (f"removed {count} half-written evidence files",) if count else ()
 
 
 def _proposers(config: Config) -> dict[str, Proposer]:

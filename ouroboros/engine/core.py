@@ -16,6 +16,7 @@ from ouroboros.config import Config, Loaded
 from ouroboros.engine.api import LossyEvent
 from ouroboros.engine.blocking import Blocking
 from ouroboros.engine.bus import Bus
+from ouroboros.engine.journal import Journals
 from ouroboros.engine.recorder import Recorder
 from ouroboros.engine.tasks import spawn
 from ouroboros.errors import LedgerError, OuroborosError
@@ -64,6 +65,10 @@ class Deps:
     pid: int
     engine_version: str
     protocol: str
+    journals: Journals | None = None
+    """Keeps pairs of evaluations that are not complete; without it an interruption loses them."""
+    swept: tuple[str, ...] = ()
+    """What was left of engines that are gone and was ended before this one was built, in words."""
 
 
 @dataclass(kw_only=True)
@@ -136,15 +141,19 @@ class Core:
         """Nothing may happen that cannot be written down."""
         self.halt(f"{error} Then resume.")
 
-    async def alert(self, code: str, severity: str, text: str, candidate: str = "") -> None:
+    async def alert(
+        self, code: str, severity: str, text: str, candidate: str = "", *, idem: str = ""
+    ) -> None:
         """Write an alert to the ledger and send it; a failing sink is logged.
+
+        The same `idem` again raises no second one.
 
         Its text is made safe before it is an alert: sinks are foreign packages that know nothing of
         what it quotes.
         """
         text = safe_text(text, limit=_LONGEST_ALERT)
         event = ev.AlertRaised(code=code, severity=severity, text=text, candidate=candidate)
-        stored = await self.recorder.record(event)
+        stored = await self.recorder.record(event, idem=idem)
         alert = Alert(
             seq=stored.entry.seq,
             ts=stored.entry.ts,
@@ -166,6 +175,11 @@ class Core:
     async def get_evidence(self, name: str) -> bytes:
         """Return a stored payload."""
         return await self.ledger_thread(self.deps.evidence.get, name)
+
+
+def alert_key(name: str) -> str:
+    """Return the idempotency key of an alert that is raised once."""
+    return f"alert:{name}"
 
 
 def reason_of(error: OuroborosError) -> str:
@@ -192,3 +206,16 @@ async def plan_for(core: Core, c: Candidate) -> Plan:
         python=await core.python(config),
         seed=core.deps.seed(),
     )
+
+
+async def prior_of(core: Core, plan: Plan) -> Plan:
+    """Return the plan with the pairs that an interrupted attempt took; keeps those that come."""
+    if core.deps.journals is None:
+        return plan
+    return await asyncio.to_thread(core.deps.journals.begin, plan)
+
+
+async def pairs_done(core: Core, candidate: str) -> None:
+    """Forget the pairs of an evaluation that is over: the ledger has them, or nobody wants them."""
+    if core.deps.journals is not None:
+        await asyncio.to_thread(core.deps.journals.drop, candidate)

@@ -104,10 +104,10 @@ class Engine:
         """
         core = self._core
         await asyncio.to_thread(recovery.sweep, core.deps.cache)
+        await recovery.check_tail(core)
         await core.recorder.load()
         await recovery.adopt_or_check(core, branch)
-        await core.git(core.deps.repository.clear_left_over_locks)
-        recovered = await recovery.requeue_interrupted(core)
+        recovered = await recovery.recover(core)
         await self._record_config()
         started = ev.EngineStarted(
             engine_version=core.deps.engine_version,
@@ -165,6 +165,8 @@ class Engine:
         if self._tasks:  # an engine that never started has nothing to say
             await self._last_entry()
         core.bus.close()
+        if core.deps.journals is not None:
+            core.deps.journals.close()
         core.git_thread.close()
         core.ledger_thread.close()
 
@@ -316,8 +318,11 @@ class Engine:
     async def diff(self, name: str) -> str:
         """Return a candidate's diff as it was proposed, or as rebased."""
         c, core = self.candidate(name), self._core
-        if c.commit and c.phase is not Phase.PROPOSED:
-            return await core.git(core.deps.repository.diff, c.base, c.commit)
+        repository = core.deps.repository
+        # The commit of a candidate that is over for long may be gone; its proposal is kept.
+        there = bool(c.commit) and await core.git(repository.exists, c.commit)
+        if there:
+            return await core.git(repository.diff, c.base, c.commit)
         return (await core.get_evidence(c.diff)).decode(errors="replace")
 
     async def log(self, name: str, check: str) -> str:

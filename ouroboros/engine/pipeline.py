@@ -10,7 +10,14 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
-from ouroboros.engine.core import Core, hold_expiry, plan_for, reason_of
+from ouroboros.engine.core import (
+    Core,
+    hold_expiry,
+    pairs_done,
+    plan_for,
+    prior_of,
+    reason_of,
+)
 from ouroboros.engine.messages import candidate_message
 from ouroboros.engine.promotion import Promoter
 from ouroboros.engine.screening import marks_of
@@ -234,14 +241,18 @@ class Pipeline:
     async def _evaluate(self, c: Candidate) -> None:
         core = self._core
         try:
-            evaluation = await core.deps.executor.run(await plan_for(core, c), core.report)
+            plan = await prior_of(core, await plan_for(core, c))
+            evaluation = await core.deps.executor.run(plan, core.report)
         except CancelledByHumanError:
             if c.id in self._interrupted:
                 self._interrupted.discard(c.id)
                 text = "interrupted before it was complete"
                 await core.recorder.record(ev.Requeued(candidate=c.id, reason=text))
-            return  # else cancelled: the phase says so already
+                return
+            await pairs_done(core, c.id)
+            return  # cancelled: the phase says so already
         await core.recorder.record(ev.Evaluated(candidate=c.id, evaluation=evaluation))
+        await pairs_done(core, c.id)
 
     async def _judge(self, c: Candidate) -> None:
         core = self._core

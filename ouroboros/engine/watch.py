@@ -9,7 +9,7 @@ import asyncio
 
 from msgspec.structs import replace
 
-from ouroboros.engine.core import Core, plan_for
+from ouroboros.engine.core import Core, pairs_done, plan_for, prior_of
 from ouroboros.engine.promotion import Promoter
 from ouroboros.errors import CancelledByHumanError
 from ouroboros.governor.compare import measured, replay, rule_for
@@ -36,6 +36,7 @@ class Watch:
             return
         await core.wait_open()
         plan = await plan_for(core, replace(c, commit=c.promoted_commit))
+        plan = await prior_of(core, plan)
         self.measuring.add(c.id)
         try:
             evaluation = await core.deps.executor.run(plan, core.report)
@@ -44,11 +45,13 @@ class Watch:
         finally:
             self.measuring.discard(c.id)
         if core.state.candidates[c.id].phase is not Phase.PROMOTED:
+            await pairs_done(core, c.id)
             return
         worse = self._worse(evaluation)
         if worse:
             await core.alert("regression", "critical", worse, c.id)
             await self._promoter.rollback_until_it_holds(c.id, f"watch: {worse}")
+            await pairs_done(core, c.id)
             return
         text = "measured again, no regression"
         if evaluation.status is EvaluationStatus.ERROR:
@@ -56,6 +59,7 @@ class Watch:
             await core.alert("watch_blind", "warning", text, c.id)
         if core.state.candidates[c.id].phase is Phase.PROMOTED:
             await core.recorder.record(ev.Kept(candidate=c.id, reason=text))
+        await pairs_done(core, c.id)
 
     async def _due(self, c: Candidate) -> bool:
         """Wait until the watch is due; False when the candidate left `promoted` meanwhile."""

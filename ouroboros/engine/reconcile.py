@@ -1,0 +1,172 @@
+"""Ledger against repository, at start: what the ledger says is made true, what it does not is told.
+
+The ledger is the truth. Refs below `refs/ouroboros/` only keep objects alive, so they follow it:
+those of candidates that it does not know, or that are over for long, go; those that a living
+candidate needs come back. The user's branch is only looked at. Each step can be repeated: a kill
+in the middle leaves work for the next start, never a wrong state.
+"""
+
+import logging
+from collections.abc import Sequence
+
+import msgspec
+
+from ouroboros.engine.core import Core, alert_key
+from ouroboros.engine.messages import candidate_message
+from ouroboros.errors import GitError, OuroborosError, PatchError, TargetError
+from ouroboros.model import events as ev
+from ouroboros.model.phase import FINAL, Phase
+from ouroboros.model.state import Candidate, State
+from ouroboros.vcs.values import CandidateRef, Marked
+
+_log = logging.getLogger(__name__)
+
+REFS_KEPT = 200
+"""Candidates that are over and keep their refs, the newest: so long their commits can be shown."""
+_MARKED = 500
+"""Commits of the branch that are compared with the ledger, the newest."""
+_TOLD = 10
+"""Unknown commits that are each told in an alert of their own."""
+_NEEDED = frozenset(
+    {Phase.APPLIED, Phase.EVALUATING, Phase.EVALUATED, Phase.HELD, Phase.ACCEPTED, Phase.PROMOTING}
+)
+"""Phases in which the pipeline still works with the candidate's own commit."""
+
+
+class RefWork(msgspec.Struct, frozen=True, kw_only=True):
+    """What has to be done to the refs: names to remove, candidates whose refs must come back."""
+
+    unknown: tuple[str, ...] = ()
+    over: tuple[str, ...] = ()
+    missing: tuple[Candidate, ...] = ()
+
+
+def plan_refs(state: State, refs: Sequence[CandidateRef], *, keep: int = REFS_KEPT) -> RefWork:
+    """Compare the candidates with their refs."""
+    known = state.candidates
+    over = [c.id for c in known.values() if c.phase in FINAL]
+    old = set(over[: max(0, len(over) - keep)])
+    there = {r.name: r for r in refs}
+    return RefWork(
+        unknown=tuple(r.name for r in refs if r.name not in known),
+        over=tuple(r.name for r in refs if r.name in old),
+        missing=tuple(
+            c
+            for c in known.values()
+            if c.phase in _NEEDED and c.commit and not _in_place(c, there.get(c.id))
+        ),
+    )
+
+
+def _in_place(c: Candidate, ref: CandidateRef | None) -> bool:
+    return ref is not None and ref.commit == c.commit and ref.checkpoint == c.base
+
+
+def unknown_promotions(state: State, marked: Sequence[Marked]) -> tuple[Marked, ...]:
+    """Return the commits with an engine's trailers that the ledger does not know."""
+    known = {v.commit for v in state.versions}
+    if state.intent is not None:
+        known.add(state.intent.commit)
+    return tuple(m for m in marked if m.commit not in known)
+
+
+async def reconcile_refs(core: Core) -> list[str]:
+    """Make refs and living candidates agree; returns what was done."""
+    repository = core.deps.repository
+    try:
+        refs = await core.git(repository.list_candidate_refs)
+    except GitError as error:
+        return [f"the refs could not be read: {error}"]
+    work = plan_refs(core.state, refs)
+    done = [text for c in work.missing if (text := await _restore(core, c))]
+    names = (*work.unknown, *work.over)
+    if names:
+        commits = {r.name: r.commit for r in refs}
+        try:
+            await core.git(repository.delete_candidate_refs, names)
+        except GitError as error:  # a lock of the user's; nothing depends on it
+            _log.warning("refs of %s stay for now: %s", ", ".join(names), error)
+            return done
+        done += [
+            f"removed the refs of {n} ({commits[n][:12]}), which the ledger does not know"
+            for n in work.unknown
+        ]
+        if work.over:
+            done.append(f"removed the refs of {len(work.over)} candidates that are over")
+    return done
+
+
+async def _restore(core: Core, c: Candidate) -> str:
+    """Bring back what keeps a living candidate's commit; returns what was done."""
+    try:
+        if await _commit_is_back(core, c):
+            return f"set the refs of {c.id} again"
+        why = f"its commit {c.commit[:12]} is gone and came out as another one when built again"
+    except (TargetError, PatchError, GitError) as error:
+        why = f"its commit {c.commit[:12]} is gone and cannot be built again: {error}"
+    if c.phase is Phase.PROMOTING:
+        return ""  # what is being moved is the intent's commit, and the promoter looks for that
+    gone: ev.AnyEvent = ev.Errored(candidate=c.id, room="vcs", reason=why)
+    if c.phase is Phase.HELD:
+        gone = ev.Cancelled(candidate=c.id, reason=why)
+    await core.recorder.record(gone)
+    return f"gave up {c.id}: {why}"
+
+
+async def _commit_is_back(core: Core, c: Candidate) -> bool:
+    """Set the refs; where objects are gone, build the same commit from the proposal again."""
+    repository = core.deps.repository
+    if await core.git(repository.exists, c.commit) and await core.git(repository.exists, c.base):
+        await core.git(repository.keep_candidate, c.id, commit=c.commit, checkpoint=c.base)
+        return True
+    diff = (await core.get_evidence(c.diff)).decode(errors="surrogateescape")
+    built = await core.git(
+        repository.build_candidate,
+        name=c.id,
+        base=c.base,
+        diff=diff,
+        message=candidate_message(c.id, c.title),
+    )
+    return built.commit == c.commit
+
+
+async def tell_unknown_promotions(core: Core) -> list[str]:
+    """Raise an alert for each commit on the branch that an engine made and the ledger lacks."""
+    if not core.state.versions:
+        return []
+    try:
+        marked = await core.git(
+            core.deps.repository.marked_commits,
+            core.branch,
+            since=core.state.versions[0].commit,
+            limit=_MARKED,
+        )
+    except OuroborosError as error:  # the branch is checked, and complained about, elsewhere
+        return [f"the history could not be compared: {error}"]
+    told = []
+    for commit in unknown_promotions(core.state, marked)[:_TOLD]:
+        key = f"unknown_promotion:{commit.commit}"
+        if await core.ledger_thread(core.deps.store.find, alert_key(key)):
+            continue
+        await core.alert(
+            "unknown_promotion", "critical", _unknown(core.state, commit), idem=alert_key(key)
+        )
+        told.append(f"found {commit.commit[:12]} on the branch, which the ledger does not know")
+    return told
+
+
+def _unknown(state: State, commit: Marked) -> str:
+    text = (
+        f"Commit {commit.commit} on branch '{state.branch}' says that an engine made it as version "
+        f"{commit.version}, but this ledger does not know it."
+    )
+    if commit.ledger_size > state.seq:
+        return (
+            f"{text} Its ledger had {commit.ledger_size} entries then, this one has {state.seq}: "
+            "entries were lost, or an older copy was put in its place. Find the missing ledger "
+            "before you go on."
+        )
+    return (
+        f"{text} It was copied from elsewhere, or made by an engine with another ledger; it cannot "
+        "be rolled back here."
+    )
