@@ -285,7 +285,15 @@ def _checksum(text: bytes) -> bytes:
 
 
 def _digest(value: object) -> str:
-    return hashlib.sha256(msgspec.json.encode(value, order="sorted")).hexdigest()
+    text = msgspec.json.encode(value, order="sorted", enc_hook=_plain)
+    return hashlib.sha256(text).hexdigest()
+
+
+def _plain(value: object) -> int:
+    """Encode what the configuration calls a duration or a size."""
+    if isinstance(value, int):
+        return int(value)
+    raise NotImplementedError(f"a {type(value).__name__} cannot be part of a binding")
 
 
 def _difference(old: Binding, new: Binding) -> str:
