@@ -12,9 +12,9 @@ from msgspec.structs import replace
 from ouroboros.engine.core import Core, pairs_done, plan_for, prior_of
 from ouroboros.engine.promotion import Promoter
 from ouroboros.errors import CancelledByHumanError
-from ouroboros.governor.compare import measured, replay, rule_for
+from ouroboros.governor.compare import replay, rule_for
 from ouroboros.model import events as ev
-from ouroboros.model.evaluation import Evaluation, EvaluationStatus
+from ouroboros.model.evaluation import Evaluation, EvaluationStatus, Purpose
 from ouroboros.model.phase import Phase
 from ouroboros.model.state import Candidate
 from ouroboros.model.verdict import Outcome
@@ -81,7 +81,7 @@ class Watch:
         if evaluation.status is EvaluationStatus.FAILED:
             return f"checks fail on the promoted version: {evaluation.cause}"
         for series in evaluation.series:
-            rule = rule_for(config.governor, measured(config)[series.benchmark], series.stage)
+            rule = rule_for(config, series.benchmark, series.stage, purpose=Purpose.WATCH)
             for comparison in replay(series, rule).comparisons(series.benchmark, series.stage):
                 if comparison.outcome is Outcome.REGRESSED:
                     return f"{comparison.benchmark}: {comparison.text}"

@@ -1,52 +1,47 @@
-"""Paired measurement: baseline and candidate, back to back, in an order that a coin decides.
+"""A benchmark as a contestant: one run on each side, and what is believed of each run.
 
-Stored baselines are useless on a shared machine, so that the baseline is measured again in every
-pair. The coin is fair, thrown for each pair and kept in the record: with a fixed order, drift of
-the machine would look like an effect. Each run is a fresh process on a fresh tree and is timed
-outside of it. No pair is ever thrown away.
-
+Each run is a fresh process on a fresh tree and is timed outside of it. No pair is ever thrown away.
 A run that fails is not an observation: on the candidate it is a rejection, on the baseline nobody
-can know anything. When to stop is the governor's rule (`Sequential`), besides the time budget.
-What is measured is a `Contestant`: a benchmark (here), or a challenge.
+can know anything. That goes for numbers that a run should have reported, too.
+
+Usually the runs of a pair follow each other in the order of the coin. As a `duet` they are started
+in that order and then run at once, so that both feel the same load: CPU time gets quieter, wall
+time gets biased and decides nothing. They share the machine's caches and memory, and so one side
+can slow the other one down, as the load of anything else does; never their files or processes.
+
+With an evaluator, the numbers come from a run of its own on the judge's tree, with what the
+benchmark printed as its input, the same for both sides: no code and no file of the candidate is
+there. What the candidate prints about itself is then just text to be judged.
 """
 
 import asyncio
-import random
-import time
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import NoReturn, Protocol
 
-import msgspec
+from msgspec.structs import replace
 
 from ouroboros.config import Benchmark, Challenge
 from ouroboros.evaluation import proof
 from ouroboros.evaluation.dossier import Dossier
+from ouroboros.evaluation.failures import side_failed, side_said_no
 from ouroboros.evaluation.lab import Job
 from ouroboros.evaluation.records import Modules, decode
-from ouroboros.evaluation.suite import LIMIT_CODES, tail
-from ouroboros.governor.compare import Sequential, rule_for
+from ouroboros.evaluation.reports import BadReport, NoRatio, Report, read
+from ouroboros.evaluation.sides import BASELINE, CANDIDATE, SIDES, Sides
+from ouroboros.evaluation.suite import tail
+from ouroboros.governor.specs import in_pairs
 from ouroboros.model.evaluation import (
-    CHALLENGE,
     DIFFERENT_OUTPUT,
     CheckOutcome,
     CheckStatus,
     Pair,
     Sample,
-    Series,
-    Stage,
 )
-from ouroboros.model.progress import Progress
+from ouroboros.model.metric import Pairing, Role, Source
 from ouroboros.model.text import safe_line
-from ouroboros.model.verdict import Outcome as Answer
-from ouroboros.sandbox import Outcome
+from ouroboros.sandbox import Command, Ending, Outcome
 
-
-class Sides(msgspec.Struct, frozen=True, kw_only=True):
-    """The two trees."""
-
-    baseline: Path
-    candidate: Path
+_TOLD = (Source.REPORTED, Source.JUDGED)
 
 
 class Contestant(Protocol):
@@ -90,57 +85,155 @@ class Bench:
         self._job = job
         self._sides = sides
         self._dossier = dossier
-        self._printed: dict[str, set[bytes]] = {"baseline": set(), "candidate": set()}
+        self._told = tuple(s for s in in_pairs(job.plan.config, name) if s.source in _TOLD)
+        self._printed: dict[str, set[bytes]] = {BASELINE: set(), CANDIDATE: set()}
+        self._cut = False
 
     async def rehearse(self) -> None:
-        """Run once on each side."""
+        """Run once on each side, one after the other."""
         job, dossier = self._job, self._dossier
-        for side, tree in (
-            ("baseline", self._sides.baseline),
-            ("candidate", self._sides.candidate),
-        ):
-            outcome = await job.run(
-                job.command(job.argv(self.spec.command), tree, self.spec.timeout, witness=True)
-            )
+        for side in SIDES:
+            tree = self._sides.tree(side)
+            outcome = await job.run(self._command(side, witness=True))
+            await self._check(side, outcome)
             reports = decode(outcome.result, whole=outcome.result_whole).modules
-            if not outcome.ok:
-                dossier.add(await _failure(job, self.name, side, outcome))
-            self._printed[side].add(outcome.stdout)
+            await self._sample(side, outcome)
             await check_files(job, tree, reports, dossier)
-            if side == "candidate":
+            if side == CANDIDATE:
                 await prove(job, tree, reports, dossier)
                 dossier.add(_passed(self.name, outcome))
 
     async def pair(self, *, candidate_first: bool) -> Pair:
-        """Run on one side, then on the other."""
-        job = self._job
-        started = job.lab.clock_ns()
-        samples: dict[str, Sample] = {}
-        order = ("candidate", "baseline") if candidate_first else ("baseline", "candidate")
-        for side in order:
-            tree = self._sides.candidate if side == "candidate" else self._sides.baseline
-            command = job.command(job.argv(self.spec.command), tree, self.spec.timeout)
-            outcome = await job.run(command)
-            if not outcome.ok:
-                self._dossier.add(await _failure(job, self.name, side, outcome))
-            samples[side] = outcome.sample
-            self._printed[side].add(outcome.stdout)
+        """Run on both sides, then have both judged: the baseline first, so that it is to blame."""
+        started = self._job.lab.clock_ns()
+        order = self._sides.order(candidate_first=candidate_first)
+        if self.spec.pairing is Pairing.DUET:
+            outcomes = await self._at_once(order)
+        else:
+            outcomes = await self._in_turn(order)
+        samples = {side: await self._sample(side, outcomes[side]) for side in SIDES}
         return Pair(
             started_ns=started,
             candidate_first=candidate_first,
-            baseline=samples["baseline"],
-            candidate=samples["candidate"],
+            baseline=samples[BASELINE],
+            candidate=samples[CANDIDATE],
         )
+
+    async def _in_turn(self, order: tuple[str, str]) -> dict[str, Outcome]:
+        outcomes = {}
+        for side in order:
+            outcomes[side] = await self._job.run(self._command(side))
+            await self._check(side, outcomes[side])
+        return outcomes
+
+    async def _at_once(self, order: tuple[str, str]) -> dict[str, Outcome]:
+        runs = (self._job.run(self._command(side)) for side in order)
+        # Waits for both, whatever becomes of one or of ourselves: nothing is left running.
+        ended = await asyncio.gather(*runs, return_exceptions=True)
+        outcomes = {}
+        for side, outcome in zip(order, ended, strict=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
+            outcomes[side] = outcome
+        for side in order:
+            await self._check(side, outcomes[side])
+        return outcomes
+
+    def _command(self, side: str, *, witness: bool = False) -> Command:
+        argv, tree = self._job.argv(self.spec.command), self._sides.tree(side)
+        return self._job.command(argv, tree, self.spec.timeout, witness=witness)
+
+    async def _check(self, side: str, outcome: Outcome) -> None:
+        if not outcome.ok:
+            lab = self._job.lab
+            self._dossier.stop(await side_failed(lab, self.name, side, outcome, name=self.name))
+
+    # --- numbers that are told ------------------------------------------------------------------
+
+    async def _sample(self, side: str, outcome: Outcome) -> Sample:
+        """Return what a good run cost and reported, and remember what it printed."""
+        report = await self._report(side, outcome)
+        self._printed[side].add(report.before)
+        self._cut = self._cut or not outcome.stdout_whole
+        return replace(outcome.sample, reported=report.values)
+
+    async def _report(self, side: str, outcome: Outcome) -> Report:
+        if not self._told:
+            return Report(values={}, before=outcome.stdout)
+        if not outcome.stdout_whole:
+            limit = int(self._job.plan.config.sandbox.output) // 2
+            text = (
+                f"Benchmark {self.name} printed more than {limit} bytes on the {side}, so that "
+                "its numbers would come from a part of it. Let it print less, or raise "
+                "[sandbox] output."
+            )
+            self._refuse(side, "output_truncated", text, outcome)
+        if self.spec.evaluator:
+            return await self._judged(side, outcome)
+        try:
+            return read(outcome.stdout, self._told)
+        except BadReport as problem:
+            text = f"Benchmark {self.name} did not report its numbers on the {side}. {problem}"
+            self._refuse(side, "bad_report", text, outcome)
+
+    async def _judged(self, side: str, outcome: Outcome) -> Report:
+        """Have the evaluator read what a run printed."""
+        job = self._job
+        argv, tree = job.argv(self.spec.evaluator), self._sides.judging
+        command = job.command(argv, tree, self.spec.timeout, stdin=outcome.stdout)
+        ran = await job.run(command)
+        if not ran.ok:
+            await self._not_judged(side, ran)
+        if not ran.stdout_whole:
+            text = f"The evaluator of {self.name} printed more than [sandbox] output keeps."
+            self._fault("evaluator", text)
+        try:
+            judged = read(ran.stdout, self._told)
+        except NoRatio as problem:
+            text = f"The evaluator of {self.name} judged the {side}, and {problem}"
+            self._refuse(side, "bad_report", text, outcome)
+        except BadReport as problem:
+            self._fault("evaluator", f"The evaluator of {self.name} gave no numbers. {problem}")
+        return Report(values=judged.values, before=outcome.stdout)
+
+    async def _not_judged(self, side: str, ran: Outcome) -> None:
+        """An evaluator that exits with an error refuses the output; else it is at fault itself."""
+        how = ran.text or f"It ended with exit code {ran.exit_code}."
+        log = await self._job.lab.log(ran)
+        if side == CANDIDATE and ran.ending is Ending.EXITED:
+            text = f"The evaluator of {self.name} refuses what the candidate prints. {how}"
+            check = side_said_no(self.name, side, "evaluator_refused", text + tail(ran), log=log)
+            self._dossier.stop(check)
+        text = f"The evaluator of {self.name} failed on the output of the {side}. {how}{tail(ran)}"
+        self._fault("evaluator", text, log)
+
+    def _fault(self, code: str, text: str, log: str = "") -> NoReturn:
+        check = CheckOutcome(
+            name=f"benchmark:{self.name}",
+            status=CheckStatus.ERROR,
+            code=code,
+            text=text,
+            log=log,
+        )
+        self._dossier.stop(check)
+
+    def _refuse(self, side: str, code: str, text: str, outcome: Outcome) -> NoReturn:
+        self._dossier.stop(side_said_no(self.name, side, code, text, outcome=outcome))
+
+    # --- what was printed -----------------------------------------------------------------------
 
     def compare_output(self) -> None:
         """Note whether the candidate printed what the baseline prints in every run.
 
         A benchmark that prints what it computed thereby shows that the candidate did the work. Who
         prints a time differs from run to run, or by luck does not: so this is not a failure but
-        for a human to look at.
+        for a human to look at. Not compared is the line of numbers, nor what an evaluator judges
+        by a metric that decides something.
         """
-        base, candidate = self._printed["baseline"], self._printed["candidate"]
-        if base == candidate:
+        base, candidate = self._printed[BASELINE], self._printed[CANDIDATE]
+        if self._is_judged():
+            code, text = "judged", "What the benchmark prints is judged by its evaluator."
+        elif base == candidate:
             code, text = "ok", "The benchmark prints the same on both sides."
         elif len(base) > 1:
             code, text = "varies", "What the benchmark prints varies, and was not compared."
@@ -150,9 +243,14 @@ class Bench:
                 f"Benchmark {self.name} prints something else on the candidate: "
                 f"{_head(base)} became {_head(candidate - base)}."
             )
+        if self._cut:
+            text += " Only the end of it was looked at, as much as [sandbox] output keeps."
         name = f"output:{self.name}"
         check = CheckOutcome(name=name, status=CheckStatus.PASSED, code=code, text=text)
         self._dossier.add(check)
+
+    def _is_judged(self) -> bool:
+        return any(s.source is Source.JUDGED and s.role is not Role.REPORT for s in self._told)
 
 
 def _head(printed: set[bytes]) -> str:
@@ -181,69 +279,6 @@ async def prove(
     return frozenset(found)
 
 
-async def measure(job: Job, contestants: Sequence[Contestant], dossier: Dossier) -> None:
-    """Screen every contestant; confirm on fresh pairs what looks worth it.
-
-    Raises:
-        Halt: a run failed.
-    """
-    worth: list[Contestant] = []
-    for contestant in contestants:
-        screened = await _stage(job, contestant, Stage.SCREEN, dossier)
-        if _regressed(screened, contestant.name):
-            return  # it will be refused; nothing that follows could change that
-        answer = screened.comparison(contestant.name, Stage.SCREEN).outcome
-        neutral = job.plan.config.governor.accept_neutral and answer is Answer.NEUTRAL
-        if answer is Answer.IMPROVED or neutral:
-            worth.append(contestant)
-    for contestant in _decisive(worth):
-        await _stage(job, contestant, Stage.CONFIRM, dossier)
-
-
-def _decisive(worth: Sequence[Contestant]) -> Sequence[Contestant]:
-    """Leave out what a confirmation would not change: a challenge's gain needs no benchmark's."""
-    challenges = [c for c in worth if c.name.startswith(CHALLENGE)]
-    return challenges or worth
-
-
-def _regressed(sequential: Sequential, name: str) -> bool:
-    comparisons = sequential.comparisons(name, Stage.SCREEN)
-    return any(c.outcome is Answer.REGRESSED for c in comparisons)
-
-
-async def _stage(job: Job, contestant: Contestant, stage: Stage, dossier: Dossier) -> Sequential:
-    """Take pairs until the rule has heard enough, or the time is up."""
-    plan, governor, name = job.plan, job.plan.config.governor, contestant.name
-    sequential = Sequential(rule_for(governor, contestant.spec, stage))
-    coin = random.Random(f"{plan.seed}:{stage}:{name}")  # noqa: S311 - must be replayable
-    pairs: list[Pair] = []
-    until = time.monotonic_ns() + governor.benchmark_budget
-    try:
-        while not sequential.settled and time.monotonic_ns() < until:
-            heads = coin.random() < 0.5  # noqa: PLR2004 - a fair coin
-            pair = await contestant.pair(candidate_first=heads)
-            pairs.append(pair)
-            sequential.push(pair)
-            _tell(job, sequential, name, stage, len(pairs))
-    finally:
-        # Also what was measured before a failure is evidence.
-        if pairs:
-            dossier.series.append(Series(benchmark=name, stage=stage, pairs=tuple(pairs)))
-    return sequential
-
-
-def _tell(job: Job, sequential: Sequential, name: str, stage: Stage, done: int) -> None:
-    comparison = sequential.comparison(name, stage)
-    progress = Progress(
-        candidate=job.plan.candidate,
-        stage=f"{stage}:{name}",
-        done=done,
-        total=job.plan.config.governor.max_pairs,
-        comparison=comparison,
-    )
-    job.tell(progress)
-
-
 def _passed(name: str, outcome: Outcome) -> CheckOutcome:
     return CheckOutcome(
         name=f"benchmark:{name}",
@@ -251,20 +286,4 @@ def _passed(name: str, outcome: Outcome) -> CheckOutcome:
         code="ok",
         text="The benchmark runs on both sides.",
         wall_ns=outcome.sample.wall_ns,
-    )
-
-
-async def _failure(job: Job, name: str, side: str, outcome: Outcome) -> CheckOutcome:
-    """Describe a failed run: the candidate's fault, or nobody's."""
-    own = side == "candidate"
-    code = LIMIT_CODES.get(outcome.ending, "benchmark_failed")
-    how = outcome.text or f"It ended with exit code {outcome.exit_code}."
-    text = f"Benchmark {name} failed on the {side}. {how}{tail(outcome)}"
-    return CheckOutcome(
-        name=f"benchmark:{name}",
-        status=CheckStatus.FAILED if own else CheckStatus.ERROR,
-        code=code if own else "baseline_benchmark",
-        text=text,
-        wall_ns=outcome.sample.wall_ns,
-        log=await job.lab.log(outcome),
     )

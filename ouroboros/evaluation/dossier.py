@@ -5,8 +5,17 @@ that leaves the question open (`error`). It is not an error of the program and n
 room.
 """
 
+from typing import NoReturn
+
+from ouroboros.errors import Misuse
 from ouroboros.evaluation.records import Coverage
-from ouroboros.model.evaluation import CheckOutcome, CheckStatus, EvaluationStatus, Series
+from ouroboros.model.evaluation import (
+    CheckOutcome,
+    CheckStatus,
+    EvaluationStatus,
+    Exact,
+    Series,
+)
 
 
 class Halt(Exception):  # noqa: N818 - it ends an evaluation, it is no error of its own
@@ -25,12 +34,15 @@ class Halt(Exception):  # noqa: N818 - it ends an evaluation, it is no error of 
 
 
 class Dossier:
-    """Collects checks, series, proof, and what is executed and what is not."""
+    """Collects checks, series, exact values, proof, and what is executed and what is not."""
 
     def __init__(self) -> None:
         """Start empty."""
         self.checks: list[CheckOutcome] = []
         self.series: list[Series] = []
+        self.exact: list[Exact] = []
+        self.anchor_commit = ""
+        self.anchor_cause = ""
         self.proof: set[str] = set()
         self.challenged: set[str] = set()
         self.executed: tuple[Coverage, ...] = ()
@@ -47,3 +59,12 @@ class Dossier:
             raise Halt(EvaluationStatus.FAILED, check.text)
         if check.status is CheckStatus.ERROR:
             raise Halt(EvaluationStatus.ERROR, check.text)
+
+    def stop(self, check: CheckOutcome) -> NoReturn:
+        """Keep a check that did not pass.
+
+        Raises:
+            Halt: always.
+        """
+        self.add(check)
+        raise Misuse(f"The check {check.name} passed, and was said to stop the evaluation.")

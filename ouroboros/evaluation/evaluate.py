@@ -5,21 +5,21 @@ with us or with the baseline as `error`; the two are never mixed up, and neither
 """
 
 import asyncio
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 from ouroboros.config import Framework
-from ouroboros.errors import EvaluationError, OuroborosError
-from ouroboros.evaluation import bench, control, shadow, suite
-from ouroboros.evaluation.challenge.contestant import Challenger
+from ouroboros.errors import OuroborosError
+from ouroboros.evaluation import anchor, bench, control, needs, protected, shadow, suite
 from ouroboros.evaluation.control import Control
 from ouroboros.evaluation.dossier import Dossier, Halt
 from ouroboros.evaluation.lab import Job, Lab
+from ouroboros.evaluation.measure import Field, measure, quiet
 from ouroboros.evaluation.plan import Plan
 from ouroboros.evaluation.records import Coverage
+from ouroboros.evaluation.sides import Sides
 from ouroboros.evaluation.suite import TestRun
 from ouroboros.evaluation.untested import UNKNOWN, of_trees
 from ouroboros.model.evaluation import (
@@ -28,12 +28,11 @@ from ouroboros.model.evaluation import (
     CheckStatus,
     Evaluation,
     EvaluationStatus,
+    Purpose,
 )
-from ouroboros.model.globs import matches
 from ouroboros.model.progress import Progress
 from ouroboros.model.text import safe_line
 
-_CACHES = "__pycache__"
 _BASELINES = 8
 """Finished baseline test runs to remember."""
 _Value = TypeVar("_Value")
@@ -76,40 +75,42 @@ async def evaluate(
         wall_ns=time.monotonic_ns() - begun,
         proof=tuple(sorted(dossier.proof)),
         untested=dossier.untested,
+        exact=tuple(dossier.exact),
+        anchor_commit=dossier.anchor_commit,
+        anchor_cause=dossier.anchor_cause,
     )
 
 
 async def _carry_out(job: Job, dossier: Dossier) -> None:
     plan = job.plan
+    needs.check(plan.config)
     job.report("prepare")
+    if plan.purpose is Purpose.ANCHOR:
+        await anchor.estimate(job, dossier)
+        return
     async with job.tree(plan.base_commit) as base, job.tree(plan.candidate_commit) as candidate:
-        await asyncio.to_thread(_check_protected, plan, base, candidate)
+        await asyncio.to_thread(
+            protected.check_same, base, candidate, plan.config.governor.protected
+        )
         await _tests(job, base, candidate, dossier)
         if plan.config.benchmarks or plan.config.challenges:
-            await _measure(job, bench.Sides(baseline=base, candidate=candidate), dossier)
+            await _measure(job, Sides(baseline=base, candidate=candidate), dossier)
         await _note_untested(job, base, candidate, dossier)
 
 
-async def _measure(job: Job, sides: bench.Sides, dossier: Dossier) -> None:
-    """Rehearse, then measure: challenges first, since they also compare."""
-    config = job.plan.config
-    challengers = [Challenger(job, sides, name, dossier) for name in config.challenges]
-    benches = [bench.Bench(job, sides, name, dossier) for name in config.benchmarks]
-    contestants: list[bench.Contestant] = [*challengers, *benches]
-    job.report("proof")
-    try:
-        for contestant in contestants:
-            await contestant.rehearse()
+async def _measure(job: Job, sides: Sides, dossier: Dossier) -> None:
+    """Rehearse everything, then measure what this machine is quiet enough for."""
+    async with Field(job, sides, dossier) as field:
+        job.report("proof")
+        await field.rehearse()
         # One at a time: two evaluations that measure at once measure each other.
         async with job.lab.measuring:
-            await bench.measure(job, contestants, dossier)
-        for challenger in challengers:
+            if await measure(job, sides, quiet(job.plan, field.all), dossier):
+                await anchor.bound(job, sides, dossier)
+        for challenger in field.challengers:
             await challenger.passed()
-        for benchmark in benches:
+        for benchmark in field.benches:
             benchmark.compare_output()
-    finally:
-        for challenger in challengers:
-            await challenger.close()
 
 
 def _assurance(plan: Plan, dossier: Dossier) -> Assurance:
@@ -209,36 +210,3 @@ def _remember(cache: dict[str, _Value], key: str, value: _Value) -> None:
     while len(cache) >= _BASELINES:
         cache.pop(next(iter(cache)))
     cache[key] = value
-
-
-def _check_protected(plan: Plan, base: Path, candidate: Path) -> None:
-    """Refuse a candidate whose tests, benchmarks or configuration are not the baseline's.
-
-    The screen has refused such a diff; this looks at the trees themselves. Blocking.
-    """
-    patterns = plan.config.governor.protected
-    mine, theirs = _protected(candidate, patterns), _protected(base, patterns)
-    for path in sorted(mine | theirs):
-        if path in mine & theirs and _content(candidate / path) == _content(base / path):
-            continue
-        raise EvaluationError(
-            f"The candidate differs from its base in the protected file {safe_line(path)}.",
-            hint="Protected files are changed by people, not by candidates.",
-        )
-
-
-def _protected(tree: Path, patterns: tuple[str, ...]) -> set[str]:
-    found = set()
-    for folder, folders, files in os.walk(tree):
-        if _CACHES in folders:
-            folders.remove(_CACHES)  # compiled by us
-        links = [name for name in folders if os.path.islink(f"{folder}/{name}")]  # noqa: PTH114 - a hot loop over strings
-        for name in (*files, *links):
-            path = os.path.relpath(f"{folder}/{name}", tree)
-            if matches(path, patterns):
-                found.add(path)
-    return found
-
-
-def _content(path: Path) -> bytes:
-    return os.fsencode(path.readlink()) if path.is_symlink() else path.read_bytes()

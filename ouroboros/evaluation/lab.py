@@ -15,11 +15,11 @@ import msgspec
 
 from ouroboros.config import Duration
 from ouroboros.errors import SandboxError
-from ouroboros.evaluation.plan import Plan
+from ouroboros.evaluation.plan import Journal, Plan
 from ouroboros.evaluation.records import Coverage
 from ouroboros.evaluation.trees import Trees
 from ouroboros.model.progress import Progress
-from ouroboros.sandbox import HARNESS, TREE, Command, Ending, Outcome, Sandbox
+from ouroboros.sandbox import HARNESS, TREE, Command, Ending, Outcome, Sandbox, entrust
 
 if TYPE_CHECKING:
     from ouroboros.evaluation.control import Control
@@ -42,6 +42,7 @@ class Lab:
         trees: Trees,
         put_evidence: Callable[[bytes], str],
         clock_ns: Callable[[], int],
+        journal: Journal = lambda *_: None,
     ) -> None:
         """Take the equipment.
 
@@ -50,10 +51,12 @@ class Lab:
             trees: exports of commits.
             put_evidence: stores a log and returns its hash; called in a thread.
             clock_ns: UTC nanoseconds since the epoch.
+            journal: takes each pair as it is measured; called in a thread.
         """
         self.sandbox = sandbox
         self.trees = trees
         self.clock_ns = clock_ns
+        self.journal = journal
         self.measuring = asyncio.Lock()
         self.baselining = asyncio.Lock()
         self.baselines: dict[str, TestRun] = {}
@@ -89,10 +92,26 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         """Say which stage begins."""
         self.tell(Progress(candidate=self.plan.candidate, stage=stage, text=text))
 
-    def tree(self, commit: str) -> AbstractAsyncContextManager[Path]:
-        """Lend the compiled tree of a commit."""
-        flavour = hashlib.sha256(self.plan.python.encode()).hexdigest()[:8]
-        return self.lab.trees.use(commit, self._compile, flavour)
+    def tree(
+        self, commit: str, flavour: str = "", prepare: Callable[[Path], None] | None = None
+    ) -> AbstractAsyncContextManager[Path]:
+        """Lend the compiled tree of a commit.
+
+        Args:
+            commit: full hash.
+            flavour: tells apart trees of one commit; the paths of all are equally long.
+            prepare: blocking; what is done to a new export before it is compiled.
+        """
+
+        async def ready(tree: Path) -> None:
+            await asyncio.to_thread(_drop_caches, tree)
+            if prepare is not None:
+                await asyncio.to_thread(prepare, tree)
+                await asyncio.to_thread(entrust, tree)
+            await self._compile(tree)
+
+        key = f"{self.plan.python}{flavour}".encode()
+        return self.lab.trees.use(commit, ready, hashlib.sha256(key).hexdigest()[:8])
 
     def argv(self, command: tuple[str, ...]) -> tuple[str, ...]:
         """Fill in the interpreter."""
@@ -107,6 +126,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         witness: bool = False,
         harness: bool = False,
         variables: dict[str, str] | None = None,
+        stdin: bytes = b"",
     ) -> Command:
         """Make the command of one run on a tree.
 
@@ -117,6 +137,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
             witness: have every interpreter report what it loads.
             harness: put our files on the import path, and open the result channel.
             variables: more environment variables.
+            stdin: bytes on its standard input.
         """
         environment = self.plan.config.environment
         path = [TREE if p == "." else f"{TREE}/{p.rstrip('/')}" for p in environment.path]
@@ -133,6 +154,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
             harness=INSIDE if witness or harness else None,
             read_only=tuple(Path(p) for p in environment.read_only),
             env=env,
+            stdin=stdin,
             result=witness or harness,
         )
 
@@ -155,7 +177,6 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         not compile are somebody else's finding. Compiled files that a commit brings along go first:
         nobody has read them.
         """
-        await asyncio.to_thread(_drop_caches, tree)
         argv = (self.plan.python, "-I", "-S", "-m", "compileall", "-q", TREE)
         command = Command(
             argv=argv,

@@ -1,10 +1,17 @@
 """What an evaluation is asked to do, as one value: same plan, same kind of evidence."""
 
+from collections.abc import Callable
+
 import msgspec
 
 from ouroboros.config import Config
-from ouroboros.model.evaluation import Purpose, Series
+from ouroboros.model.evaluation import Pair, Purpose, Series, Stage
 from ouroboros.model.verdict import Context
+
+Journal = Callable[[str, str, Stage, int, Pair], None]
+"""Takes candidate, name of the series, stage, number of the pair in its series (from 0, inherited
+ones counted), and the pair, as soon as it is measured and before the next one is begun. Blocking,
+called in a thread. What it raises ends the evaluation as an error."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):

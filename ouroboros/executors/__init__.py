@@ -12,6 +12,7 @@ Contract, also the contract suite in `tests/contract/test_executors.py`:
 from collections.abc import Callable
 from typing import Protocol
 
+from ouroboros.evaluation.plan import Journal as Journal
 from ouroboros.evaluation.plan import Plan
 from ouroboros.model.evaluation import Evaluation, Pair, Series, Stage
 from ouroboros.model.progress import HotSpot, Progress

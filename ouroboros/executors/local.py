@@ -18,12 +18,13 @@ from typing import Self
 
 from ouroboros.config import Environment
 from ouroboros.errors import CancelledByHumanError, ConfigError, MachineError
+from ouroboros.evaluation.calibrate import calibrate
 from ouroboros.evaluation.evaluate import evaluate
 from ouroboros.evaluation.lab import Job, Lab
 from ouroboros.evaluation.plan import Plan
 from ouroboros.evaluation.profile import profile
 from ouroboros.evaluation.trees import Export, Trees
-from ouroboros.executors import PutEvidence, Report
+from ouroboros.executors import Journal, PutEvidence, Report
 from ouroboros.model.evaluation import Evaluation, Series
 from ouroboros.model.progress import HotSpot
 from ouroboros.sandbox import Sandbox
@@ -45,6 +46,7 @@ class LocalExecutor:
         put_evidence: PutEvidence,
         cache: Path,
         clock_ns: Callable[[], int] = time.time_ns,
+        journal: Journal = lambda *_: None,
     ) -> None:
         """Take the equipment; the executor owns the sandbox from here on.
 
@@ -54,6 +56,7 @@ class LocalExecutor:
             put_evidence: stores a log, called in threads.
             cache: folder for exported trees, for this process alone.
             clock_ns: UTC nanoseconds since the epoch.
+            journal: takes each pair as it is measured, so that none is lost; called in threads.
         """
         self._sandbox = sandbox
         self._lab = Lab(
@@ -61,6 +64,7 @@ class LocalExecutor:
             trees=Trees(cache, export),
             put_evidence=put_evidence,
             clock_ns=clock_ns,
+            journal=journal,
         )
         self._machine = machine()
         self._running: dict[str, _Running] = {}
@@ -94,8 +98,20 @@ class LocalExecutor:
                 raise
 
     async def calibrate(self, plan: Plan, names: tuple[str, ...]) -> tuple[Series, ...]:
-        """Measure the baseline against itself."""
-        raise NotImplementedError
+        """Measure the baseline against itself: `[governor.calibration] pairs` pairs of each.
+
+        Raises:
+            EvaluationError: the baseline failed, or there is no benchmark of such a name.
+            SandboxError: the sandbox failed.
+            CancelledByHumanError: after `cancel(plan.candidate)` or `close`.
+        """
+        with self._register(plan.candidate) as running:
+            try:
+                job = Job(plan=plan, lab=self._lab, tell=lambda _: None)
+                return await calibrate(job, names)
+            except asyncio.CancelledError:
+                running.absorb(plan.candidate)
+                raise
 
     async def cancel(self, candidate: str) -> None:
         """Stop the evaluation of one candidate; returns when its processes are gone."""

@@ -1,48 +1,49 @@
-"""The governor's answer: evaluation + marks + policy -> verdict. Pure, recomputable.
+"""The governor's answer: evaluation + context + marks + policy -> verdict. Pure, recomputable.
 
-The rule in one breath: a failed check or a proven regression is a no; a gain counts only when it
-was proven twice, the second time on fresh pairs; what the evidence leaves open is held for a human
-or, where no gain is in sight, refused; and what the evidence would promote is still held whenever
-policy (mode, marks, size, assurance, sandbox) asks for a person. Nothing is ever averaged.
+The rule in one breath: a failed check or a proven regression is a no, be it against the baseline or
+against the anchor; a gain counts only when it was proven twice, the second time on fresh pairs, or
+shown by exact numbers; what the evidence leaves open is held for a human or, where no gain is in
+sight, refused; and what the evidence would promote is still held whenever policy (mode, marks,
+size, assurance, sandbox, autonomy, limits) asks for a person. Nothing is ever averaged.
 
 Where there are challenges, a gain must show in one of them: a benchmark repeats its input, so that
-a cache looks like a gain there. What a benchmark alone shows is then held.
+a cache looks like a gain there. What a benchmark alone shows is then held. So is a gain that shows
+only in numbers that the candidate's own run has printed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-import msgspec
-
-from ouroboros.config import Config, Mode
+from ouroboros.config import Config
 from ouroboros.errors import Misuse
 from ouroboros.governor.challenge import GUARDS
-from ouroboros.governor.compare import Sequential, measured, replay, rule_for
+from ouroboros.governor.evidence import (
+    HARMLESS,
+    Evidence,
+    Findings,
+    findings,
+    numbers,
+    reason,
+)
+from ouroboros.governor.noise import too_noisy
+from ouroboros.governor.policy import containment, policy_holds, where
+from ouroboros.governor.specs import measured, specs_of
 from ouroboros.model.evaluation import (
     CHALLENGE,
-    DIFFERENT_OUTPUT,
-    Assurance,
     CheckStatus,
-    Containment,
     Evaluation,
     EvaluationStatus,
-    SandboxLevel,
     Stage,
 )
-from ouroboros.model.proposal import FileChange, Mark, Severity
+from ouroboros.model.metric import Role, Source
+from ouroboros.model.proposal import Mark, Severity
 from ouroboros.model.verdict import Comparison, Decision, Outcome, Reason, Verdict
 
-RULE = "seq-e/2"
+__all__ = ["RULE", "Evidence", "containment", "decide", "numbers", "screen_verdict"]
+
+RULE = "seq-e/3"
 """Name of this rule in verdicts. A change of the rule is a new name."""
 
-
-class Evidence(msgspec.Struct, frozen=True, kw_only=True):
-    """What the governor looks at, all of it from the ledger."""
-
-    evaluation: Evaluation
-    files: tuple[FileChange, ...]
-    marks: tuple[Mark, ...]
-    config: Config
-    config_hash: str
+Answer = tuple[Decision, tuple[Reason, ...]]
 
 
 def decide(evidence: Evidence) -> Verdict:
@@ -57,32 +58,22 @@ def decide(evidence: Evidence) -> Verdict:
         raise Misuse("an evaluation that ended in error has no verdict")
     if evaluation.status is EvaluationStatus.FAILED:
         return _verdict(evidence, Decision.REJECT, _failed_checks(evaluation), ())
-    stages = _replays(evidence)
-    comparisons = tuple(
-        comparison
-        for (name, stage), sequential in stages.items()
-        for comparison in sequential.comparisons(name, stage)
-    )
-    decision, reasons = _on_evidence(evidence, stages, comparisons)
+    found = findings(evidence)
+    decision, reasons = _on_evidence(evidence, found)
     if decision is not Decision.ACCEPT:
-        return _verdict(evidence, decision, reasons, comparisons)
-    holds = _policy_holds(evidence)
+        return _verdict(evidence, decision, reasons, found.all)
+    holds = policy_holds(evidence)
     final = Decision.HOLD if holds else Decision.ACCEPT
-    return _verdict(evidence, final, (*reasons, *holds), comparisons, wants_promotion=True)
+    return _verdict(evidence, final, (*reasons, *holds), found.all, wants_promotion=True)
 
 
 def screen_verdict(marks: Sequence[Mark]) -> tuple[Reason, ...]:
     """Return the reasons for refusing a diff before it runs; empty if it may be evaluated."""
     return tuple(
-        Reason(code=f"screen:{m.rule}", text=_where(m))
+        Reason(code=f"screen:{m.rule}", text=where(m))
         for m in marks
         if m.severity is Severity.REJECT
     )
-
-
-def _where(mark: Mark) -> str:
-    place = f"{mark.path}:{mark.line}: " if mark.line else f"{mark.path}: " if mark.path else ""
-    return f"{place}{mark.text}"
 
 
 def _verdict(
@@ -102,19 +93,8 @@ def _verdict(
         wants_promotion=wants_promotion,
         assurance=str(evidence.evaluation.assurance),
         containment=containment(evidence.evaluation.sandbox),
+        moment=evidence.moment,
     )
-
-
-def containment(level: SandboxLevel) -> str:
-    """Return in words what contained a run."""
-    filtered = "calls filtered" if level.seccomp else "calls not filtered"
-    parts = (
-        f"{level.backend} {level.version}".strip(),
-        f"runs as {level.drop}",
-        filtered,
-        f"limits by {level.limits}",
-    )
-    return ", ".join((*parts, "with network") if level.network else parts)
 
 
 def _failed_checks(evaluation: Evaluation) -> tuple[Reason, ...]:
@@ -124,207 +104,136 @@ def _failed_checks(evaluation: Evaluation) -> tuple[Reason, ...]:
     return tuple(Reason(code=c.code, text=f"{c.name}: {c.text}") for c in failed)
 
 
-def _replays(evidence: Evidence) -> dict[tuple[str, Stage], Sequential]:
-    found: dict[tuple[str, Stage], Sequential] = {}
-    specs = measured(evidence.config)
-    for series in evidence.evaluation.series:
-        benchmark = specs[series.benchmark]
-        rule = rule_for(evidence.config.governor, benchmark, series.stage)
-        found[series.benchmark, series.stage] = replay(series, rule)
+def _on_evidence(evidence: Evidence, found: Findings) -> Answer:
+    """Decide by evidence alone, before policy."""
+    noisy = tuple(_too_noisy(evidence))
+    if not found.all:
+        text = "Tests passed, but nothing was measured: no benchmark or challenge shows a gain."
+        return Decision.HOLD, noisy or (Reason(code="nothing_measured", text=text),)
+    worse = tuple(_worse("regressed", found.own))
+    worse += tuple(_worse("anchor_exceeded", found.with_anchor))
+    if worse:
+        return Decision.REJECT, worse
+    neutral = evidence.config.governor.accept_neutral and _all_neutral(evidence, found)
+    if found.confirmed or neutral:
+        gains = tuple(reason("improved", c) for c in found.confirmed)
+        holds = (*_unproven(evidence, found), *noisy)
+        harmless = Reason(code="neutral", text="Proven not to be worse than the margin.")
+        return (
+            (Decision.HOLD, (*gains, *holds))
+            if holds
+            else (
+                Decision.ACCEPT,
+                gains or (harmless,),
+            )
+        )
+    decision, reasons = _without_gain(found)
+    return (decision, reasons) if decision is Decision.REJECT else (decision, (*reasons, *noisy))
+
+
+def _worse(code: str, comparisons: Sequence[Comparison]) -> Iterator[Reason]:
+    return (reason(code, c) for c in comparisons if c.outcome is Outcome.REGRESSED)
+
+
+def _too_noisy(evidence: Evidence) -> Iterator[Reason]:
+    """Say of everything that was not measured why not, and what it would have taken."""
+    context = evidence.context
+    said = too_noisy(evidence.config, context.noise, evidence.evaluation.machine) if context else ()
+    for name in evidence.too_noisy:
+        own = [s for s in said if s.benchmark == name and s.skipped]
+        for one in own:
+            yield Reason(code="too_noisy", text=one.text)
+        if not own:
+            text = f"{name} was not measured: this machine is too noisy for its margins."
+            yield Reason(code="too_noisy", text=text)
+
+
+def _wanted(evidence: Evidence, *roles: Role) -> set[tuple[str, str]]:
+    """Return all metrics that must be proven harmless; what was not measured is said apart."""
+    config = evidence.config
+    names = [name for name in measured(config) if name not in evidence.too_noisy]
+    found = {(name, s.name) for name in names for s in specs_of(config, name) if s.role in roles}
+    if Role.GUARD in roles:
+        found |= {(n, guard) for n in names if n.startswith(CHALLENGE) for guard in GUARDS}
     return found
 
 
-def _on_evidence(
-    evidence: Evidence,
-    stages: dict[tuple[str, Stage], Sequential],
-    comparisons: tuple[Comparison, ...],
-) -> tuple[Decision, tuple[Reason, ...]]:
-    """Decide by evidence alone, before policy."""
-    if not stages:
-        text = "Tests passed, but nothing was measured: no benchmark or challenge shows a gain."
-        return Decision.HOLD, (Reason(code="nothing_measured", text=text),)
-    regressed = [c for c in comparisons if c.outcome is Outcome.REGRESSED]
-    if regressed:
-        return Decision.REJECT, tuple(_reason("regressed", c) for c in regressed)
-    confirmed = [c for c in comparisons if _is(c, Stage.CONFIRM, Outcome.IMPROVED)]
-    if confirmed:
-        return _with_guards(evidence, comparisons, confirmed)
-    neutral = _all_neutral(evidence, comparisons)
-    if neutral and evidence.config.governor.accept_neutral:
-        return _with_guards(evidence, comparisons, [])
-    return _without_gain(stages, comparisons)
+def _proven(comparisons: Sequence[Comparison]) -> set[tuple[str, str]]:
+    return {(c.benchmark, c.metric) for c in comparisons if c.outcome in HARMLESS}
 
 
-def _is(comparison: Comparison, stage: Stage, outcome: Outcome) -> bool:
-    return (
-        comparison.role == "objective"
-        and comparison.stage == stage
-        and comparison.outcome is outcome
-    )
+def _all_neutral(evidence: Evidence, found: Findings) -> bool:
+    return _wanted(evidence, Role.OBJECTIVE) <= _proven(found.own)
 
 
-def _all_neutral(evidence: Evidence, comparisons: tuple[Comparison, ...]) -> bool:
-    proven = {
-        c.benchmark
-        for c in comparisons
-        if c.role == "objective" and c.outcome in {Outcome.NEUTRAL, Outcome.IMPROVED}
-    }
-    return proven == set(measured(evidence.config))
-
-
-def _with_guards(
-    evidence: Evidence,
-    comparisons: tuple[Comparison, ...],
-    confirmed: list[Comparison],
-) -> tuple[Decision, tuple[Reason, ...]]:
-    """Accept only if every benchmark and every guard is proven harmless at some stage."""
-    gains = tuple(_reason("improved", c) for c in confirmed)
-    harmless = {
-        (c.benchmark, c.metric)
-        for c in comparisons
-        if c.outcome in {Outcome.IMPROVED, Outcome.NEUTRAL}
-    }
-    wanted = {(name, m) for name in measured(evidence.config) for m in _metrics(name)}
-    unproven = sorted(wanted - harmless)
-    shown = not gains or _shown_on_fresh_inputs(evidence.config, confirmed)
-    if not unproven and shown:
-        return Decision.ACCEPT, gains or (
-            Reason(code="neutral", text="Proven not to be worse than the margin."),
-        )
-    holds = tuple(
-        Reason(
-            code="guard_unproven",
-            text=f"{benchmark}: {metric} could not be proven to stay within its margin.",
-        )
-        for benchmark, metric in unproven
-    )
-    if not shown:
+def _unproven(evidence: Evidence, found: Findings) -> Iterator[Reason]:
+    """Return what stands between a gain and its acceptance: anything that is not proven."""
+    wanted = _wanted(evidence, Role.OBJECTIVE, Role.GUARD)
+    for benchmark, metric in sorted(wanted - _proven(found.own)):
+        text = f"{benchmark}: {metric} could not be proven to stay within its margin."
+        yield Reason(code="guard_unproven", text=text)
+    if found.confirmed and not _shown_on_fresh_inputs(evidence.config, found.confirmed):
         text = (
             "The gain shows only in benchmarks, which repeat their input, and in no challenge: "
             "it may come from a cache, or from code that no challenge calls."
         )
-        holds = (*holds, Reason(code="gain_not_in_challenge", text=text))
-    return Decision.HOLD, (*gains, *holds)
+        yield Reason(code="gain_not_in_challenge", text=text)
+    if found.confirmed and all(c.source == Source.REPORTED for c in found.confirmed):
+        names = ", ".join(sorted({f"{c.benchmark}: {c.metric}" for c in found.confirmed}))
+        text = (
+            f"The gain shows only in numbers that the candidate's own run prints ({names}), and "
+            "it can print what it likes; an evaluator would judge its output apart."
+        )
+        yield Reason(code="gain_only_reported", text=text)
+    yield from _unproven_with_anchor(evidence, found, wanted)
 
 
-def _metrics(name: str) -> tuple[str, ...]:
-    common = ("cpu", "wall", "memory")
-    return (*common, *GUARDS) if name.startswith(CHALLENGE) else common
-
-
-def _shown_on_fresh_inputs(config: Config, confirmed: list[Comparison]) -> bool:
+def _shown_on_fresh_inputs(config: Config, confirmed: Sequence[Comparison]) -> bool:
     return not config.challenges or any(c.benchmark.startswith(CHALLENGE) for c in confirmed)
 
 
-def _without_gain(
-    stages: dict[tuple[str, Stage], Sequential],
-    comparisons: tuple[Comparison, ...],
-) -> tuple[Decision, tuple[Reason, ...]]:
+def _unproven_with_anchor(
+    evidence: Evidence, found: Findings, wanted: set[tuple[str, str]]
+) -> Iterator[Reason]:
+    evaluation, anchor = evidence.evaluation, evidence.anchor
+    if not anchor:
+        return
+    text = ""
+    if evaluation.anchor_cause:
+        text = f"The anchor {anchor[:12]} could not be measured: {evaluation.anchor_cause}"
+    elif evaluation.anchor_commit != anchor:
+        was = evaluation.anchor_commit[:12] or "nothing"
+        text = f"Expected a comparison with the anchor {anchor[:12]}, found one with {was}."
+    else:
+        missing = sorted(wanted - _proven(found.with_anchor))
+        if missing:
+            names = ", ".join(f"{benchmark}: {metric}" for benchmark, metric in missing)
+            text = (
+                f"Not proven to be within the margins of the anchor {anchor[:12]}, so that small "
+                f"losses could add up: {names}."
+            )
+    if text:
+        yield Reason(code="anchor_unproven", text=text)
+
+
+def _without_gain(found: Findings) -> Answer:
     """No confirmed gain: refuse where none is in sight, hold where the pairs ran out."""
-    objectives = [c for c in comparisons if c.role == "objective"]
-    last = {c.benchmark: c for c in objectives}  # the confirmation, where there was one
-    open_ = [
-        c
-        for c in last.values()
-        if c.outcome is not Outcome.REGRESSED
-        and not stages[c.benchmark, Stage(c.stage)].futile
-        and c.outcome is Outcome.INCONCLUSIVE
-    ]
+    objectives = [c for c in found.own if c.role == Role.OBJECTIVE]
+    confirming = any(c.stage == Stage.CONFIRM for c in objectives)
+    last = {(c.benchmark, c.metric): c for c in objectives}  # the confirmation, where there was one
+    open_ = [c for c in last.values() if _open(found, c, confirming=confirming)]
     if open_:
-        return Decision.HOLD, tuple(_reason("inconclusive", c) for c in open_)
-    code = "not_confirmed" if any(c.stage == Stage.CONFIRM for c in objectives) else "no_gain"
-    return Decision.REJECT, tuple(_reason(code, c) for c in last.values())
+        return Decision.HOLD, tuple(reason("inconclusive", c) for c in open_)
+    code = "not_confirmed" if confirming else "no_gain"
+    return Decision.REJECT, tuple(reason(code, c) for c in last.values())
 
 
-def _reason(code: str, c: Comparison) -> Reason:
-    return Reason(code=code, text=f"{c.benchmark}: {c.metric} {numbers(c)}; {c.text}.")
+def _open(found: Findings, c: Comparison, *, confirming: bool) -> bool:
+    """Whether more evidence could still show a gain.
 
-
-def numbers(c: Comparison) -> str:
-    """Return `-23.4 % (-27.1 % .. -19.8 %), 14 pairs` with open bounds shown as `?`."""
-
-    def percent(value: float | None) -> str:
-        return "?" if value is None else f"{value:+.1%}"
-
-    spread = "" if c.lower == c.upper else f" ({percent(c.lower)} .. {percent(c.upper)})"
-    return f"{percent(c.change)}{spread}, {c.pairs} pairs"
-
-
-def _policy_holds(evidence: Evidence) -> tuple[Reason, ...]:
-    """Return why a human must answer although the evidence says yes."""
-    config, evaluation = evidence.config, evidence.evaluation
-    governor = config.governor
-    holds = [
-        Reason(code=f"screen:{m.rule}", text=_where(m))
-        for m in evidence.marks
-        if m.severity is Severity.HOLD
-    ]
-    lines = sum(max(f.added, 0) + max(f.removed, 0) for f in evidence.files)
-    if len(evidence.files) > governor.max_files or lines > governor.max_lines:
-        text = f"The diff touches {len(evidence.files)} files and {lines} lines."
-        holds.append(Reason(code="large_diff", text=text))
-    holds += _trust_holds(config, evaluation)
-    if governor.mode is Mode.OBSERVE:
-        text = "Mode is observe: nothing is ever applied."
-        holds.append(Reason(code="mode_observe", text=text))
-    if governor.mode is Mode.SUPERVISED:
-        text = "Mode is supervised: every promotion needs a human."
-        holds.append(Reason(code="mode_supervised", text=text))
-    return tuple(holds)
-
-
-_PROVES = {
-    Assurance.EXIT_CODE: "the tests report only an exit code; which tests ran is not known",
-    Assurance.TESTS: "tests passed, which the candidate's own process reported",
-    Assurance.CHALLENGE: "results were compared on fresh inputs",
-}
-_NAMED = 5
-_ASSURANCES = tuple(Assurance)
-_CONTAINMENTS = tuple(Containment)
-
-
-def _trust_holds(config: Config, evaluation: Evaluation) -> list[Reason]:
-    """Return where checks or containment are weaker than policy demands without a human."""
-    holds = []
-    governor, level = config.governor, evaluation.sandbox
-    wanted = governor.min_assurance or (
-        Assurance.CHALLENGE if config.challenges else Assurance.TESTS
-    )
-    if _ASSURANCES.index(evaluation.assurance) < _ASSURANCES.index(wanted):
-        text = (
-            f"Assurance is {evaluation.assurance} ({_PROVES[evaluation.assurance]}); "
-            f"policy demands {wanted}."
-        )
-        holds.append(Reason(code="low_assurance", text=text))
-    holds += [
-        Reason(code=check.code, text=check.text)
-        for check in evaluation.checks
-        if check.code == DIFFERENT_OUTPUT
-    ]
-    if evaluation.untested:
-        shown = ", ".join(evaluation.untested[:_NAMED])
-        more = len(evaluation.untested) - _NAMED
-        text = (
-            "No test and no challenge executes what the candidate replaces, so that nothing is "
-            f"known of it: {shown}" + (f" and {more} more lines." if more > 0 else ".")
-        )
-        holds.append(Reason(code="untested_change", text=text))
-    if _rank(level.backend) < _CONTAINMENTS.index(governor.min_containment):
-        text = (
-            f"The candidate ran with less containment than policy demands "
-            f"({governor.min_containment}): {containment(level)}."
-        )
-        holds.append(Reason(code="weak_sandbox", text=text))
-    if level.backend == Containment.NONE:
-        text = "The candidate ran without containment ([sandbox] allow_unconfined)."
-        holds.append(Reason(code="no_sandbox", text=text))
-    if level.network and level.backend != Containment.NONE:
-        text = "The run could reach the network ([sandbox] network)."
-        holds.append(Reason(code="network", text=text))
-    return holds
-
-
-def _rank(backend: str) -> int:
-    """Return a backend's rank; one that is not known counts as none."""
-    known = [str(c) for c in _CONTAINMENTS]
-    return known.index(backend) if backend in known else 0
+    A gain at screening without any confirmation is one that nobody has looked at again.
+    """
+    if c.outcome is Outcome.IMPROVED:
+        return not confirming
+    given_up = (c.benchmark, c.metric, c.stage) in found.given_up
+    return c.outcome is Outcome.INCONCLUSIVE and not given_up

@@ -15,10 +15,10 @@ measurements behind docs/statistics.md.)
 """
 
 import math
+import statistics
 from collections.abc import Sequence
 
-SCALES = (1 / 0.02, 1 / 0.06, 1 / 0.2, 1 / 0.6)
-"""The lambdas of the mixture."""
+from ouroboros.model.metric import SCALES
 
 _SEARCH = 8.0
 """Bounds are looked for within a factor of e^8 (about 3,000); beyond that there is no bound."""
@@ -92,6 +92,18 @@ def hodges_lehmann(xs: Sequence[float]) -> float:
     walsh = sorted((a + b) / 2 for i, a in enumerate(xs) for b in xs[i:])
     middle = len(walsh) // 2
     return walsh[middle] if len(walsh) % 2 else (walsh[middle - 1] + walsh[middle]) / 2
+
+
+def robust_sd(xs: Sequence[float]) -> float | None:
+    """Return 1.4826 times the median absolute deviation; None of fewer than two values.
+
+    For normal noise that is the standard deviation; it does not see up to half of the values go
+    astray.
+    """
+    if len(xs) < 2:  # noqa: PLR2004 - one value has no spread
+        return None
+    centre = statistics.median(xs)
+    return 1.4826 * statistics.median(abs(x - centre) for x in xs)
 
 
 def _softplus(x: float) -> float:

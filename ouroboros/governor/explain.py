@@ -1,6 +1,8 @@
 """A verdict in words that an operator reads in seconds. Pure."""
 
-from ouroboros.governor.decide import containment, numbers
+from ouroboros.governor.evidence import numbers
+from ouroboros.governor.policy import containment
+from ouroboros.governor.values import amount
 from ouroboros.model.phase import Phase
 from ouroboros.model.snapshot import Explanation
 from ouroboros.model.state import Candidate
@@ -33,7 +35,7 @@ def explain(c: Candidate) -> Explanation:
     if c.verdict:
         lines += [
             f"{k.stage} {k.benchmark} {k.metric} ({k.role}): {k.outcome}, {numbers(k)}, "
-            f"margin {k.margin:.0%}"
+            f"margin {amount(k.scale, k.unit, k.margin, signed=False)}"
             for k in c.verdict.comparisons
         ]
         lines.append(f"rule {c.verdict.rule}, policy {c.verdict.policy[:12]}")

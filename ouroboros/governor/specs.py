@@ -43,6 +43,30 @@ def specs_of(config: Config, name: str) -> tuple[MetricSpec, ...]:
     return tuple(sorted(specs, key=lambda s: order.index(s.role)))
 
 
+def in_pairs(config: Config, name: str) -> tuple[MetricSpec, ...]:
+    """Return the metrics of which each pair has a value, objectives first."""
+    apart = {spec.name for spec in taken_apart(config, name)}
+    return tuple(spec for spec in specs_of(config, name) if spec.name not in apart)
+
+
+def taken_apart(config: Config, name: str) -> tuple[MetricSpec, ...]:
+    """Return the metrics that are not taken with pairs: instructions and sizes of files.
+
+    Their values come as `Evaluation.exact`.
+    """
+    measure = measured(config)[name]
+    own: Mapping[str, Metric] = measure.metrics if isinstance(measure, Benchmark) else {}
+    files = {metric for metric, spec in own.items() if spec.files}
+    return tuple(s for s in specs_of(config, name) if s.name == INSTRUCTIONS or s.name in files)
+
+
+def objectives(config: Config) -> int:
+    """Return how many objectives there are over everything that is measured."""
+    return sum(
+        spec.role is Role.OBJECTIVE for name in measured(config) for spec in specs_of(config, name)
+    )
+
+
 def _spec(
     governor: Governor, measure: Benchmark | Challenge, name: str, metric: Metric
 ) -> MetricSpec:
@@ -80,6 +104,8 @@ def _role(measure: Benchmark | Challenge, name: str, metric: Metric) -> Role:
 
 
 def _source(measure: Benchmark | Challenge, name: str, metric: Metric) -> Source:
+    if name == INSTRUCTIONS:
+        return Source.REPORTED  # see `evaluation.exact`: who runs under callgrind can stop it
     if name in BUILT_IN or metric.files:
         return Source.HARNESS
     judged = isinstance(measure, Benchmark) and measure.evaluator

@@ -69,6 +69,10 @@ BUILT_IN = (CPU, WALL, MEMORY, INSTRUCTIONS)
 instructions (by callgrind, only where a benchmark asks for them)."""
 
 
+SCALES = (1 / 0.02, 1 / 0.06, 1 / 0.2, 1 / 0.6)
+"""The lambdas of the e-value's mixture; see `ouroboros.governor.eprocess`."""
+
+
 class MetricSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One metric of one benchmark with everything decided: no defaults are left open.
 
@@ -109,3 +113,20 @@ def pairs_needed(sd: float, effect: float) -> int:
     The rule `10 + 8 (sd / effect)^2` was fitted to measurements (docs/statistics.md), within 20 %.
     """
     return math.ceil(10 + 8 * (sd / effect) ** 2)
+
+
+_BEST = math.log(2)
+
+
+def fewest_pairs(alpha: float) -> int:
+    """Return how many pairs the test needs at that level when nothing could be clearer.
+
+    That is, when each pair, without any noise, lies a factor of two beyond the hypothesis. A pair
+    at most doubles the evidence, and the mixture has a price on top, so that it is a little more
+    than log2(1 / alpha). Few pairs can therefore never prove a small alpha.
+    """
+    factors = [1 + math.tanh(scale * _BEST) for scale in SCALES]
+    pairs = 1
+    while math.fsum(f**pairs for f in factors) / len(factors) < 1 / alpha:
+        pairs += 1
+    return pairs

@@ -87,6 +87,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         sample: CPU, wall time and peak memory, taken outside of the sandbox.
         stdout: the end of standard output, capped.
         stderr: the end of standard error, capped.
+        stdout_whole: False where standard output carried more than was kept.
         result: what came over the result channel, from its beginning, capped.
         result_whole: False where the result channel carried more than was kept.
         text: for `fault`, what went wrong; for limits, which one.
@@ -98,6 +99,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     signal: int = 0
     stdout: bytes = b""
     stderr: bytes = b""
+    stdout_whole: bool = True
     result: bytes = b""
     result_whole: bool = True
     text: str = ""

@@ -393,6 +393,7 @@ class Sandbox:
             signal=end.signal,
             stdout=kept[0],
             stderr=kept[1],
+            stdout_whole=pipes[0].total == len(kept[0]),
             result=result,
             result_whole=all(pipe.total == len(result) for pipe in pipes[2:]),
             text=end.text or limit_text(end.ending, command.limits),

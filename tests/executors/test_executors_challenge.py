@@ -83,7 +83,7 @@ def broken(evaluation: Evaluation, code: str, *words: str) -> None:
 
 def guard(evaluation: Evaluation, target: Any, metric: str) -> Any:
     series = evaluation.series[-1]
-    rule = rule_for(target.config.governor, target.config.challenges["total"], series.stage)
+    rule = rule_for(target.config, series.benchmark, series.stage)
     comparisons = replay(series, rule).comparisons(series.benchmark, series.stage)
     return next(c for c in comparisons if c.metric == metric)
 

@@ -139,9 +139,15 @@ def tests(patient: Patient) -> Check:
 
 
 def benchmarks(patient: Patient) -> Check:
-    """Whether there is a benchmark at all."""
+    """Whether there is a benchmark at all, and whether this machine can take its metrics."""
     if patient.paths is None or patient.config is None:
         return skipped("benchmarks")
+    from ouroboros.evaluation.needs import missing
+
+    if needs := missing(patient.config):
+        text = " ".join(need.text for need in needs)
+        fixes = dict.fromkeys(need.fix for need in needs)
+        return Check(name="benchmarks", status=FAIL, text=text, fix=" ".join(fixes))
     names = tuple(patient.config.benchmarks)
     if names:
         return Check(name="benchmarks", status=OK, text=", ".join(names))

@@ -12,13 +12,13 @@ import msgspec
 
 from ouroboros.config import Challenge, Duration
 from ouroboros.config import Sandbox as Limits
-from ouroboros.evaluation.bench import Sides
 from ouroboros.evaluation.challenge.examiner import Examiner, conversing
 from ouroboros.evaluation.challenge.frames import Fault, Line, join
 from ouroboros.evaluation.challenge.peer import Lost, Met, in_thread, meet
 from ouroboros.evaluation.challenge.referee import SINGLES, Account, Bout
 from ouroboros.evaluation.lab import INSIDE, Job
 from ouroboros.evaluation.records import Coverage, Modules, Records, decode
+from ouroboros.evaluation.sides import Sides
 from ouroboros.evaluation.suite import LIMIT_CODES, tail
 from ouroboros.model.evaluation import Pair, Sample
 from ouroboros.model.text import safe_text

@@ -3,13 +3,15 @@
 The rehearsal first lets the baseline play against itself, once per commit: a function whose results
 differ from run to run can be compared with nobody. Each bout compares, those of the measurement
 too: until the last pair is taken, a candidate is asked about inputs that nobody has seen.
+
+Against another commit than the one that it must agree with (the anchor), a bout is only a measure:
+a difference means that the times are of different work, and is nobody's failure.
 """
 
 import json
 
 from ouroboros.config import Challenge
 from ouroboros.evaluation import bench
-from ouroboros.evaluation.bench import Sides
 from ouroboros.evaluation.challenge import bout, program
 from ouroboros.evaluation.challenge.bout import Fell, Held, Setting
 from ouroboros.evaluation.challenge.examiner import Examiner
@@ -18,6 +20,7 @@ from ouroboros.evaluation.dossier import Dossier
 from ouroboros.evaluation.lab import Job
 from ouroboros.evaluation.plan import Plan
 from ouroboros.evaluation.records import Coverage
+from ouroboros.evaluation.sides import SIDES, Sides
 from ouroboros.model.evaluation import CHALLENGE, CheckOutcome, CheckStatus, Pair
 from ouroboros.sandbox import Outcome
 
@@ -28,7 +31,9 @@ _TWINS = 64
 class Challenger:
     """One challenge of one evaluation."""
 
-    def __init__(self, job: Job, sides: Sides, key: str, dossier: Dossier) -> None:
+    def __init__(
+        self, job: Job, sides: Sides, key: str, dossier: Dossier, *, exam: bool = True
+    ) -> None:
         """Prepare; `close` ends its examiner.
 
         Args:
@@ -36,6 +41,7 @@ class Challenger:
             sides: the two trees.
             key: in `[challenges]`.
             dossier: where checks and proof go.
+            exam: whether the candidate must agree with the baseline; else it is only measured.
         """
         self.name = f"{CHALLENGE}{key}"
         self.spec: Challenge = job.plan.config.challenges[key]
@@ -43,7 +49,8 @@ class Challenger:
         self._sides = sides
         self._key = key
         self._dossier = dossier
-        self._examiner = Examiner(job, sides.baseline, key)
+        self._exam = exam
+        self._examiner = Examiner(job, sides.judging, key)
         self._compared = 0
 
     async def rehearse(self) -> None:
@@ -52,6 +59,19 @@ class Challenger:
         Raises:
             Halt: it is none, or the candidate fails it already.
         """
+        if self._exam:
+            await self._examine_itself()
+        held = await self._hold(self._sides, candidate_first=False, proof=True)
+        for side in SIDES:
+            tree = self._sides.tree(side)
+            await bench.check_files(self._job, tree, held.loaded[side], self._dossier)
+        found = await bench.prove(
+            self._job, self._sides.candidate, held.loaded["candidate"], self._dossier
+        )
+        self._dossier.challenged |= found
+
+    async def _examine_itself(self) -> None:
+        """Let the baseline play against itself, once per commit."""
         lab, relevant = self._job.lab, _relevant(self._job.plan, self._key)
         async with lab.baselining:
             if relevant not in lab.twins:
@@ -61,16 +81,6 @@ class Challenger:
                     lab.twins.pop(next(iter(lab.twins)))
                 lab.twins[relevant] = await self._executed(twins)
             self._dossier.executed += lab.twins[relevant]
-        held = await self._hold(self._sides, candidate_first=False, proof=True)
-        for side, tree in (
-            ("baseline", self._sides.baseline),
-            ("candidate", self._sides.candidate),
-        ):
-            await bench.check_files(self._job, tree, held.loaded[side], self._dossier)
-        found = await bench.prove(
-            self._job, self._sides.candidate, held.loaded["candidate"], self._dossier
-        )
-        self._dossier.challenged |= found
 
     async def _executed(self, twins: Sides) -> tuple[Coverage, ...]:
         """Return which lines of the baseline the challenge executes; nothing where it is unknown.
@@ -148,6 +158,12 @@ class Challenger:
                 f"itself. {text} Leave out what depends on time, chance, addresses or the process."
             )
             await self._add(CheckStatus.ERROR, "not_deterministic", text)
+        elif not self._exam:
+            text = (
+                f"Both sides of the challenge {self._key} do different work: {text} Since people "
+                "have changed what is right, pin a newer anchor."
+            )
+            await self._add(CheckStatus.ERROR, "different_work", text)
         else:
             await self._add(CheckStatus.FAILED, "different_result", text)
 

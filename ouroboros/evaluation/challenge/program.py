@@ -12,10 +12,10 @@ from typing import NamedTuple
 import msgspec
 
 from ouroboros.errors import EvaluationError
-from ouroboros.evaluation.bench import Sides
 from ouroboros.evaluation.challenge.bout import Fell, Held, Setting
 from ouroboros.evaluation.challenge.referee import Different
 from ouroboros.evaluation.records import Modules, decode
+from ouroboros.evaluation.sides import Sides
 from ouroboros.evaluation.suite import LIMIT_CODES, tail
 from ouroboros.model.evaluation import Pair, Sample
 from ouroboros.model.text import safe_line
