@@ -89,6 +89,7 @@ def _deps(
         put_evidence=evidence.put,
         cache=paths.cache / "trees",
         clock_ns=time.time_ns,
+        journal=journals.take,
     )
     return Deps(
         target=paths.target,

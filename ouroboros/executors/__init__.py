@@ -14,7 +14,7 @@ from typing import Protocol
 
 from ouroboros.evaluation.plan import Journal as Journal
 from ouroboros.evaluation.plan import Plan
-from ouroboros.model.evaluation import Evaluation, Pair, Series, Stage
+from ouroboros.model.evaluation import Evaluation, Series
 from ouroboros.model.progress import HotSpot, Progress
 
 Report = Callable[[Progress], None]
@@ -22,11 +22,6 @@ Report = Callable[[Progress], None]
 
 PutEvidence = Callable[[bytes], str]
 """Stores captured output by content hash, durably, and returns the hash."""
-
-
-Journal = Callable[[str, str, Stage, int, Pair], None]
-"""Keeps a pair as soon as it was taken: candidate, series name, stage, index in the series, pair.
-Durable when it returns; may block for a moment."""
 
 
 class Executor(Protocol):

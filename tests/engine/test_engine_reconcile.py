@@ -322,7 +322,7 @@ async def test_only_the_tail_is_verified_at_start(
     engine = await world.start()
     await world.stop(engine)
     damage(world, 3)
-    monkeypatch.setattr(recovery, "TAIL", 2)
+    monkeypatch.setattr(recovery, "TAIL", 1)
     engine = await world.start()  # 'ledger verify' finds it
     assert not (await engine.ledger_verify(None)).ok
 

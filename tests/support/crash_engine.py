@@ -287,27 +287,9 @@ def serve(root: Path, witness: Path, fail: Fail | None) -> int:
     counted.install()
     _witness_entries(told)
     compose.LocalExecutor = CrashExecutor  # type: ignore[misc, assignment]
-    original = compose.Journals
-
-    def journals(*args: Any, **kwargs: Any) -> Journals:
-        made = original(*args, **kwargs)
-        _give(made)
-        return made
-
-    compose.Journals = journals  # type: ignore[misc, assignment]
     code = asyncio.run(compose.serve(paths_for(root, os.environ), on_ready=lambda _: None))
     told.say("counts", dict(counted.counts))
     return code
-
-
-def _give(journals: Journals) -> None:
-    """Hand the journal to the executor, however it is composed."""
-    init = CrashExecutor.__init__
-
-    def with_journal(self: CrashExecutor, **kwargs: Any) -> None:
-        init(self, **{"journal": journals.take} | kwargs)
-
-    CrashExecutor.__init__ = with_journal  # type: ignore[method-assign]
 
 
 def _witness_entries(told: Witness) -> None:
