@@ -6,13 +6,12 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 import msgspec
 from crash_engine import Fail
-from crash_world import Broken, CrashWorld, Outcome, Say, crash_world, finish
+from crash_world import Broken, CrashWorld, Outcome, crash_world, finish
 
 TRANSITIONS = ("ledger.append",)
 """Points whose every call is a case, before and after it."""
@@ -248,15 +247,6 @@ def _result(case: Case, world: CrashWorld, problem: str, seconds: float) -> Resu
         resumed=resumed,
         seconds=seconds,
     )
-
-
-def run_all(cases: Sequence[Case], expected: Outcome, say: Say) -> Iterator[Result]:
-    """Carry out cases one after the other, and say how each ended."""
-    for number, case in enumerate(cases, start=1):
-        result = run_case(case, expected)
-        mark = f"BROKEN {result.problem}" if result.problem else "holds"
-        say(f"[{number}/{len(cases)}] {result.seconds:5.1f} s {case.group}: {case.name}: {mark}")
-        yield result
 
 
 class _folder:  # noqa: N801 - used as a function

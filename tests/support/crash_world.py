@@ -70,8 +70,6 @@ EFFECTS = {
     "dropped": "-0.1",
 }
 
-Say = Callable[[str], None]
-
 
 class EngineDied(Exception):  # noqa: N818 - what the script hears when it happens
     """The engine is gone; play again after a restart."""
