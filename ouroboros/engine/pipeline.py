@@ -251,7 +251,11 @@ class Pipeline:
                 return
             await pairs_done(core, c.id)
             return  # cancelled: the phase says so already
-        await core.recorder.record(ev.Evaluated(candidate=c.id, evaluation=evaluation))
+        try:
+            await core.recorder.record(ev.Evaluated(candidate=c.id, evaluation=evaluation))
+        except IllegalMoveError:
+            await pairs_done(core, c.id)  # cancelled at the last moment
+            raise
         await pairs_done(core, c.id)
 
     async def _judge(self, c: Candidate) -> None:

@@ -21,7 +21,7 @@ from ouroboros.ledger.chain import Report
 from ouroboros.ledger.store import Store
 from ouroboros.model import events as ev
 from ouroboros.model.entry import Head
-from ouroboros.model.phase import IN_FLIGHT, Phase
+from ouroboros.model.phase import Phase
 
 _log = logging.getLogger(__name__)
 
@@ -125,10 +125,10 @@ async def requeue_interrupted(core: Core) -> tuple[str, ...]:
 
 
 async def _sweep_pairs(core: Core) -> None:
-    """Remove the pairs of evaluations that are over."""
+    """Remove the pairs of evaluations that are over; the interrupted ones are in line again."""
     journals = core.deps.journals
     if journals is not None:
-        wanted = IN_FLIGHT | {Phase.PROMOTED}
+        wanted = {Phase.APPLIED, Phase.PROMOTED}
         names = {c.id for c in core.state.candidates.values() if c.phase in wanted}
         await asyncio.to_thread(journals.sweep, names)
 

@@ -175,7 +175,8 @@ def _random(case: Case, world: CrashWorld) -> bool:
         how = dice.choice(("engine", "engine", "everything", "everything", "child"))
         ended = world.play(partial(_past, at))
         if how == "child" and not ended and world.pid:
-            strict = not _kill_a_child(world, dice) and strict
+            if _kill_a_child(world, dice):
+                strict, world.lenient = False, True
             at = time.monotonic() + dice.uniform(0.05, 2.0)
             ended = world.play(partial(_past, at))
         if not ended and not world.pid:

@@ -114,6 +114,8 @@ class CrashWorld:
         self.dead: list[int] = []
         self.acknowledged: list[tuple[str, str]] = []
         self.ids: dict[str, str] = {}
+        self.lenient = False
+        """Whether a candidate may end in error, since one of its processes was killed."""
 
     @property
     def environ(self) -> dict[str, str]:
@@ -301,12 +303,14 @@ class CrashWorld:
         self._acknowledge("proposed", name)
 
     async def _reach(self, client: Client, name: str, *phases: Phase) -> Candidate:
-        wanted = tuple(p.value for p in phases)
+        wanted = tuple(p.value for p in (*phases, *([Phase.ERRORED] if self.lenient else ())))
         request = wire.CandidateWait(id=self.ids[name], until=wanted, timeout_s=60)
         return await client.call(request)
 
     async def _cancel(self, client: Client, name: str) -> None:
         c = await client.call(wire.CandidateGet(id=self.ids[name]))
+        if c.phase is Phase.ERRORED and self.lenient:
+            return
         if c.phase is not Phase.CANCELLED:
             await client.call(wire.CandidateCancel(id=c.id, reason="not wanted"))
         self._acknowledge("cancelled", name)
@@ -315,11 +319,9 @@ class CrashWorld:
         """Approve again after each rebase, until it is kept."""
         over = (Phase.KEPT, Phase.ROLLING_BACK, Phase.ROLLED_BACK)
         while True:
-            c = await self._reach(client, name, Phase.HELD, *over, Phase.ERRORED)
-            if c.phase in over:
+            c = await self._reach(client, name, Phase.HELD, *over)
+            if c.phase is not Phase.HELD:
                 return
-            if c.phase is Phase.ERRORED:
-                raise Broken(f"{name} ended in error: {c.reasons}")
             try:
                 await client.call(wire.CandidateApprove(id=c.id, commit=c.commit))
             except EngineUnreachableError:
@@ -337,10 +339,13 @@ class CrashWorld:
         c = await self._reach(client, name, Phase.HELD, Phase.REJECTED)
         if c.phase is Phase.HELD:
             await client.call(wire.CandidateReject(id=c.id, reason="no"))
-        self._acknowledge("denied", name)
+        if c.phase is not Phase.ERRORED:
+            self._acknowledge("denied", name)
 
     async def _roll_back(self, client: Client, name: str) -> None:
         c = await self._reach(client, name, Phase.KEPT, Phase.ROLLING_BACK, Phase.ROLLED_BACK)
+        if c.phase is Phase.ERRORED:
+            return
         if c.phase is Phase.KEPT:
             await client.call(wire.VersionRollback(to=c.id, reason="not wanted"))
         await self._reach(client, name, Phase.ROLLED_BACK)
