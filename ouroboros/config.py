@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from ouroboros.config_checks import contradictions
 from ouroboros.errors import ConfigError
 from ouroboros.model.evaluation import Assurance, Containment
 from ouroboros.model.globs import matches
@@ -651,6 +652,13 @@ def _check(config: Config, text: str, origin: str) -> None:
     _check_commands(config, text, origin)
     _check_paths(config, text, origin)
     _check_network(config, text, origin)
+    _check_contradictions(config, text, origin)
+
+
+def _check_contradictions(config: Config, text: str, origin: str) -> None:
+    for found in contradictions(config):
+        key = next((k for k in found.keys if line_of(k, text)), found.keys[0])
+        raise _error(found.text, key, text, origin)
 
 
 _SERVICE = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9.-]{0,252}):(?P<port>[0-9]{1,5})")

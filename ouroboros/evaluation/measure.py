@@ -114,10 +114,11 @@ async def measure(
         Halt: a run failed.
         MeasurementError: a value that cannot be compared.
     """
+    proposed = job.plan.purpose is Purpose.CANDIDATE
     for contestant in contestants:
         await exact.take(job, sides, contestant.name, Stage.SCREEN, dossier)
     taken = comparisons(dossier.exact, job.plan.config)
-    if _regressed(taken):
+    if proposed and _regressed(taken):
         return False  # it will be refused; nothing that follows could change that
     good = _good(job, taken)
     worth: list[Contestant] = []
@@ -125,14 +126,14 @@ async def measure(
         screened = await _answers(job, contestant, Stage.SCREEN, dossier)
         if _regressed(screened):
             return False
-        if job.plan.purpose is Purpose.CANDIDATE and _good(job, screened):
+        if proposed and _good(job, screened):
             worth.append(contestant)
     for contestant in _decisive(worth):
         confirmed = await _answers(job, contestant, Stage.CONFIRM, dossier)
         if _regressed(confirmed):
             return False
         good = good or _good(job, confirmed)
-    return good and job.plan.purpose is Purpose.CANDIDATE
+    return proposed and good
 
 
 def _decisive(worth: Sequence[Contestant]) -> Sequence[Contestant]:
@@ -170,7 +171,9 @@ async def take(job: Job, contestant: Contestant, stage: Stage, dossier: Dossier)
     plan, name = job.plan, contestant.name
     prior = _prior(plan, name, stage)
     pairs = list(prior.pairs)
-    sequential = Sequential(_rule(plan, name, stage), inherited=prior.inherited)
+    rule = _rule(plan, name, stage)
+    most = prior.inherited + rule.max_pairs
+    sequential = Sequential(rule, inherited=prior.inherited)
     for pair in pairs:
         sequential.push(pair)
     coin = _coin(plan, name, stage, thrown=len(pairs) - prior.inherited)
@@ -181,7 +184,7 @@ async def take(job: Job, contestant: Contestant, stage: Stage, dossier: Dossier)
             pairs.append(pair)
             sequential.push(pair)
             await _note(job, name, stage, pairs)
-            _tell(job, sequential, name, stage)
+            _tell(job, sequential, name, stage, most)
     finally:
         # Also what was measured before a failure is evidence.
         if pairs:
@@ -241,12 +244,12 @@ async def _note(job: Job, name: str, stage: Stage, pairs: Sequence[Pair]) -> Non
     await asyncio.to_thread(write, job.plan.candidate, name, stage, len(pairs) - 1, pairs[-1])
 
 
-def _tell(job: Job, sequential: Sequential, name: str, stage: Stage) -> None:
+def _tell(job: Job, sequential: Sequential, name: str, stage: Stage, most: int) -> None:
     progress = Progress(
         candidate=job.plan.candidate,
         stage=f"{stage}:{name}",
         done=sequential.pairs,
-        total=job.plan.config.governor.max_pairs,
+        total=most,
         comparison=sequential.comparison(name, stage),
     )
     job.tell(progress)

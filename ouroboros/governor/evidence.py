@@ -9,9 +9,8 @@ from ouroboros.errors import MeasurementError
 from ouroboros.governor import exact
 from ouroboros.governor.compare import Sequential, replay, rule_for
 from ouroboros.governor.specs import measured
-from ouroboros.governor.values import amount
 from ouroboros.model.evaluation import Evaluation, Series, Stage
-from ouroboros.model.metric import Direction, Role, Scale, Source
+from ouroboros.model.metric import Direction, Role, Scale, Source, amount
 from ouroboros.model.proposal import FileChange, Mark
 from ouroboros.model.verdict import Comparison, Context, Moment, Outcome, Reason
 

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from ouroboros.config import Config
 from ouroboros.errors import MeasurementError
 from ouroboros.governor.specs import measured, taken_apart
-from ouroboros.governor.values import amount, checked, gain_x, margin_x, place, word, x_of
+from ouroboros.governor.values import checked, gain_x, margin_x, place, word, x_of
 from ouroboros.model.evaluation import Exact, Stage
-from ouroboros.model.metric import Direction, MetricSpec, Role, Scale
+from ouroboros.model.metric import Direction, MetricSpec, Role, Scale, amount
 from ouroboros.model.verdict import Comparison, Outcome
 
 AGREES = 0.01

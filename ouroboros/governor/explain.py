@@ -2,7 +2,7 @@
 
 from ouroboros.governor.evidence import numbers
 from ouroboros.governor.policy import containment
-from ouroboros.governor.values import amount
+from ouroboros.model.metric import amount
 from ouroboros.model.phase import Phase
 from ouroboros.model.snapshot import Explanation
 from ouroboros.model.state import Candidate

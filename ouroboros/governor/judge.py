@@ -12,7 +12,6 @@ from ouroboros.governor.eprocess import EProcess, bounds, hodges_lehmann, robust
 from ouroboros.governor.rules import Rule
 from ouroboros.governor.values import (
     REFERENCE,
-    amount,
     change_of,
     gain_x,
     interval_of,
@@ -22,7 +21,7 @@ from ouroboros.governor.values import (
     x_of,
 )
 from ouroboros.model.evaluation import Stage
-from ouroboros.model.metric import Direction, Kind, MetricSpec, Role, Scale
+from ouroboros.model.metric import Direction, Kind, MetricSpec, Role, Scale, amount
 from ouroboros.model.verdict import Comparison, Outcome
 
 BOUND_ALPHA = 0.05

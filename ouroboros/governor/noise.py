@@ -14,9 +14,9 @@ from ouroboros.config import Config
 from ouroboros.governor.compare import replay, rule_for
 from ouroboros.governor.eprocess import robust_sd
 from ouroboros.governor.specs import in_pairs, measured
-from ouroboros.governor.values import REFERENCE, amount, margin_x, word
+from ouroboros.governor.values import REFERENCE, margin_x, word
 from ouroboros.model.evaluation import Series, Stage
-from ouroboros.model.metric import Kind, MetricSpec, Noise, Role, Scale, pairs_needed
+from ouroboros.model.metric import Kind, MetricSpec, Noise, Role, Scale, amount, pairs_needed
 
 
 class TooNoisy(msgspec.Struct, frozen=True, kw_only=True):

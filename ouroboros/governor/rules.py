@@ -73,6 +73,7 @@ def rule_for(
         accept_neutral=governor.accept_neutral,
         gains=searching or fixed,
         losses=purpose is not Purpose.CANDIDATE or stage is not Stage.ANCHOR,
-        futility=searching,
+        # Where "harmless" suffices, it is worth proving after a gain has become implausible.
+        futility=searching and not governor.accept_neutral,
         fixed=fixed,
     )

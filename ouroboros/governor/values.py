@@ -159,11 +159,3 @@ _WORDS = {CPU: "cpu time", WALL: "wall time", MEMORY: "peak resident memory"}
 def word(spec: MetricSpec) -> str:
     """Return the metric's name as it stands in a sentence."""
     return _WORDS.get(spec.name, spec.name)
-
-
-def amount(scale: str, unit: str, value: float, *, signed: bool = True) -> str:
-    """Return a change or margin in words: `+4.0%`, or `+0.25 points`."""
-    if scale == Scale.RATIO:
-        return f"{value:+.1%}" if signed else f"{value * 100:.4g}%"
-    number = f"{value:+.4g}" if signed else f"{value:.4g}"
-    return f"{number} {unit}".rstrip()

@@ -6,8 +6,9 @@ goes through `safe_line` here, so that callers may print them as they are.
 
 from ouroboros.model import events as ev
 from ouroboros.model.evaluation import CheckStatus, Evaluation
+from ouroboros.model.metric import Direction, Scale, amount
 from ouroboros.model.text import safe_line
-from ouroboros.model.verdict import Outcome, Reason, Verdict
+from ouroboros.model.verdict import Comparison, Outcome, Reason, Verdict
 
 
 def describe(event: ev.AnyEvent, *, named: bool = True) -> str:
@@ -151,13 +152,20 @@ def _evaluation(evaluation: Evaluation) -> str:
 def _verdict(verdict: Verdict) -> str:
     best = min(
         (c for c in verdict.comparisons if c.outcome is Outcome.IMPROVED and c.change is not None),
-        key=lambda c: c.change or 0.0,
+        key=_worth,
         default=None,
     )
     gain = ""
     if best is not None and best.change is not None:
-        gain = f"{_name(best.benchmark)} {_name(best.metric)} {best.change:+.1%}; "
+        shown = safe_line(amount(best.scale, best.unit, best.change), limit=40)
+        gain = f"{_name(best.benchmark)} {_name(best.metric)} {shown}; "
     return f"{gain}{_reasons(verdict.reasons)}"
+
+
+def _worth(c: Comparison) -> tuple[bool, float]:
+    """Order gains: fractions first, the largest first; differences have no common measure."""
+    change = c.change or 0.0
+    return c.scale != Scale.RATIO, -change if c.direction == Direction.HIGHER else change
 
 
 def _reasons(reasons: tuple[Reason, ...]) -> str:

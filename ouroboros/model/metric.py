@@ -73,6 +73,20 @@ SCALES = (1 / 0.02, 1 / 0.06, 1 / 0.2, 1 / 0.6)
 """The lambdas of the e-value's mixture; see `ouroboros.governor.eprocess`."""
 
 
+def amount(scale: str, unit: str, value: float, *, signed: bool = True) -> str:
+    """Return a change or a margin as people read it: `+4.0%`, or `+0.25 points`.
+
+    Args:
+        scale: a `Scale`, as comparisons hold it.
+        unit: of the metric, used for differences.
+        value: a fraction, or a difference in the unit.
+        signed: whether a gain is told from a loss; margins are not signed.
+    """
+    if scale == Scale.RATIO:
+        return f"{value:+.1%}" if signed else f"{value * 100:.4g}%"
+    return f"{value:{'+' if signed else ''}.4g} {unit}".rstrip()
+
+
 class MetricSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One metric of one benchmark with everything decided: no defaults are left open.
 
@@ -116,6 +130,8 @@ def pairs_needed(sd: float, effect: float) -> int:
 
 
 _BEST = math.log(2)
+_SMALLEST = 5e-324
+"""A level that was split until nothing is left of it."""
 
 
 def fewest_pairs(alpha: float) -> int:
@@ -125,8 +141,14 @@ def fewest_pairs(alpha: float) -> int:
     at most doubles the evidence, and the mixture has a price on top, so that it is a little more
     than log2(1 / alpha). Few pairs can therefore never prove a small alpha.
     """
-    factors = [1 + math.tanh(scale * _BEST) for scale in SCALES]
+    wanted = -math.log(max(alpha, _SMALLEST))
+    gains = [math.log1p(math.tanh(scale * _BEST)) for scale in SCALES]
     pairs = 1
-    while math.fsum(f**pairs for f in factors) / len(factors) < 1 / alpha:
+    while _log_mean_exp([pairs * gain for gain in gains]) < wanted:
         pairs += 1
     return pairs
+
+
+def _log_mean_exp(logs: list[float]) -> float:
+    top = max(logs)
+    return top + math.log(math.fsum(math.exp(v - top) for v in logs) / len(logs))

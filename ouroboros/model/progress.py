@@ -9,7 +9,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """Where a running evaluation stands.
 
     `stage` is `prepare`, `baseline-tests`, `tests`, `inverted`, `coverage`, `proof`,
-    `screen:BENCHMARK` or `confirm:BENCHMARK` (of a challenge `screen:challenge:NAME`); `done` of
+    `instructions:BENCHMARK`, `screen:BENCHMARK`, `confirm:BENCHMARK`, `anchor` (its tree is being
+    made) or `anchor:BENCHMARK` (of a challenge `screen:challenge:NAME`); `done` of
     `total` counts tests or pairs (`total` 0 = unknown). `comparison` is the sequential comparison
     as it stands after `done` pairs.
     """

@@ -15,7 +15,7 @@ from ouroboros.errors import IllegalMoveError
 from ouroboros.model import events as ev
 from ouroboros.model.entry import GENESIS, Stored
 from ouroboros.model.evaluation import Evaluation
-from ouroboros.model.metric import Noise
+from ouroboros.model.metric import Direction, Noise, Scale
 from ouroboros.model.phase import FINAL, START, Phase, step
 from ouroboros.model.proposal import FileChange, Mark
 from ouroboros.model.verdict import Comparison, Context, Reason, Verdict
@@ -472,14 +472,18 @@ def confirmed_change(verdict: Verdict | None) -> float | None:
     """Return the objective's relative change that may be shown as a gain.
 
     Only the confirmation's estimate counts (the screening estimate suffers the winner's curse);
-    where several objectives were confirmed, the largest gain.
+    where several objectives were confirmed, the largest gain. What is better when it is higher, and
+    differences in units, are no "so much less" that could be shown without saying of what.
     """
     if verdict is None:
         return None
     changes = [
         c.change
         for c in verdict.comparisons
-        if c.stage == "confirm" and c.role == "objective" and c.change is not None
+        if c.stage == "confirm"
+        and c.role == "objective"
+        and c.change is not None
+        and (c.direction, c.scale) == (Direction.LOWER, Scale.RATIO)
     ]
     return min(changes, default=None)
 

@@ -43,6 +43,8 @@ CONFIG = """\
 mode = "observe"
 min_pairs = 2
 max_pairs = 2
+alpha_accept = 0.3
+alpha_improve = 0.3
 [tests]
 framework = "command"
 command = ["true"]

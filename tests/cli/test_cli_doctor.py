@@ -13,6 +13,7 @@ from cli_world import Cli, git, script
 from ouroboros.cli.checks import containment, state
 from ouroboros.cli.checks import noise as noise_module
 from ouroboros.cli.checks.noise import pairs_needed, smallest_effect, spread
+from ouroboros.evaluation import needs
 from ouroboros.paths import Paths
 from ouroboros.sandbox import Sandbox, runner
 from ouroboros.sandbox.escapes import Report
@@ -101,6 +102,18 @@ def test_local_edits_and_an_uncommitted_file(cli: Cli, configured: Path) -> None
     assert "1 local edit" in checked["repository"]["text"]
     assert "differs from the one on main" in checked["committed"]["text"]
     assert (checked["benchmarks"]["status"], checked["benchmarks"]["text"]) == ("warn", "none")
+
+
+def test_a_metric_that_cannot_be_taken_here(
+    cli: Cli, configured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(needs, "_PATH", str(tmp_path))
+    with (configured / "ouroboros.toml").open("a") as file:
+        file.write("\n[benchmarks.f.metrics.instructions]\n")
+    checked = found(cli)["benchmarks"]
+    assert checked["status"] == "fail"
+    assert "no valgrind" in checked["text"]
+    assert checked["fix"] == "Install valgrind, or remove [benchmarks.f.metrics.instructions]."
 
 
 def test_a_broken_configuration(cli: Cli, configured: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from ouroboros.config import Config, parse
 from ouroboros.evaluation.plan import Plan
@@ -76,8 +77,13 @@ class Target:
         self.base = self.commit(FILES)
 
     @staticmethod
-    def configured(text: str) -> Config:
-        return parse(textwrap.dedent(text).encode()).config
+    def configured(text: str, *, pairs: int = 0) -> Config:
+        """Return a configuration; `pairs` are fewer than one that could accept may ask for."""
+        config = parse(textwrap.dedent(text).encode()).config
+        if not pairs:
+            return config
+        governor = replace(config.governor, min_pairs=2, max_pairs=pairs)
+        return replace(config, governor=governor)
 
     def git(self, *args: str, stdin: bytes | None = None) -> bytes:
         identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]

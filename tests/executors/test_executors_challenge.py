@@ -49,8 +49,6 @@ TOML = """
     timeout = "20s"
     [governor]
     benchmark_budget = "60s"
-    min_pairs = 2
-    max_pairs = 3
     [sandbox]
     memory = "256MiB"
     processes = 64
@@ -59,7 +57,7 @@ TOML = """
 
 @pytest.fixture(autouse=True)
 def challenged(target: Any) -> None:
-    target.config = target.configured(TOML)
+    target.config = target.configured(TOML, pairs=3)
     target.base = target.commit({"challenges/inputs.py": INPUTS, "bench/run.py": None})
 
 
@@ -327,7 +325,7 @@ async def test_cheats_and_faults_are_refused(
     kind: str, executor: LocalExecutor, target: Any, seen: Any
 ) -> None:
     target.config = target.configured(
-        TOML.replace('timeout = "20s"\n    [gov', 'timeout = "2s"\n    [gov')
+        TOML.replace('timeout = "20s"\n    [gov', 'timeout = "2s"\n    [gov'), pairs=3
     )
     source, code = REFUSED[kind]
     evaluation = await executor.run(target.candidate({"shop/prices.py": source}), seen)
@@ -401,7 +399,7 @@ async def test_right_results_paid_elsewhere_are_seen_in_the_samples(
     kind: str, executor: LocalExecutor, target: Any, seen: Any
 ) -> None:
     source, metric = SEEN_THROUGH[kind]
-    target.config = target.configured(TOML.replace("batch = 6", "batch = 12"))
+    target.config = target.configured(TOML.replace("batch = 6", "batch = 12"), pairs=3)
     evaluation = await executor.run(target.candidate({"shop/prices.py": source}), seen)
     assert evaluation.status is EvaluationStatus.OK, evaluation.cause
     assert outcome(evaluation).status is CheckStatus.PASSED
@@ -479,7 +477,7 @@ async def test_arguments_exceptions_and_iterators_are_compared(
 ) -> None:
     call, inputs, before, after, code = case
     base = target.commit({"shop/sorter.py": SORTER, "challenges/sorter.py": SORTER_INPUTS})
-    target.config = target.configured(SORTER_TOML.format(call=call, inputs=inputs))
+    target.config = target.configured(SORTER_TOML.format(call=call, inputs=inputs), pairs=3)
     assert before in SORTER
     plan = target.candidate({"shop/sorter.py": SORTER.replace(before, after)}, base=base)
     evaluation = await executor.run(plan, seen)
@@ -501,7 +499,9 @@ async def test_objects_and_sets_are_compared_by_what_they_hold(
     executor: LocalExecutor, target: Any, seen: Any
 ) -> None:
     base = target.commit({"shop/report.py": REPORT})
-    target.config = target.configured(TOML.replace("shop.prices:total", "shop.report:rows"))
+    target.config = target.configured(
+        TOML.replace("shop.prices:total", "shop.report:rows"), pairs=3
+    )
     for before, after, code in (
         ("self.key = key\n            self.tags", "self.tags", "different_result"),
         (
@@ -543,14 +543,14 @@ async def test_inputs_are_drawn_from_annotations(
     before, after, code = case
     tests = {"tests/test_prices.py": "import shop.prices\ndef test_it(): shop.prices.total(3)\n"}
     base = target.commit({"shop/prices.py": ANNOTATED} | tests)
-    target.config = target.configured(DRAWN)
+    target.config = target.configured(DRAWN, pairs=3)
     changed = ANNOTATED.replace(before, after)
     evaluation = await executor.run(target.candidate({"shop/prices.py": changed}, base=base), seen)
     assert outcome(evaluation).code == code, evaluation
 
 
 async def test_no_annotation_no_inputs(executor: LocalExecutor, target: Any, seen: Any) -> None:
-    target.config = target.configured(DRAWN)
+    target.config = target.configured(DRAWN, pairs=3)
     evaluation = await executor.run(target.candidate({"shop/prices.py": FAST}), seen)
     broken(evaluation, "", "'n'", "has no annotation", "name a generator")
 
@@ -559,7 +559,7 @@ async def test_without_hypothesis_it_says_what_to_do(
     executor: LocalExecutor, target: Any, seen: Any
 ) -> None:
     base = target.commit({"hypothesis.py": "raise ImportError('not here')\n"})
-    target.config = target.configured(DRAWN)
+    target.config = target.configured(DRAWN, pairs=3)
     evaluation = await executor.run(target.candidate({"shop/prices.py": FAST}, base=base), seen)
     broken(evaluation, "", "hypothesis is not installed", "name a generator")
 
@@ -615,7 +615,7 @@ async def test_a_baseline_that_cannot_be_a_measure_is_an_error(
     tests = "def test_nothing(): pass\n"
     base = target.commit({"shop/prices.py": source, "tests/test_prices.py": tests})
     target.config = target.configured(
-        TOML.replace('timeout = "20s"\n    [gov', 'timeout = "2s"\n    [gov')
+        TOML.replace('timeout = "20s"\n    [gov', 'timeout = "2s"\n    [gov'), pairs=3
     )
     evaluation = await executor.run(target.candidate({"shop/prices.py": FAST}, base=base), seen)
     broken(evaluation, code, word)
@@ -667,7 +667,7 @@ async def test_a_program_is_challenged_through_its_output(
     executor: LocalExecutor, target: Any, seen: Any
 ) -> None:
     base = target.commit({"shop/report.py": PROGRAM, "challenges/report.py": PROGRAM_INPUTS})
-    target.config = target.configured(PROGRAM_TOML)
+    target.config = target.configured(PROGRAM_TOML, pairs=3)
     evaluation = await executor.run(target.candidate({"shop/prices.py": FAST}, base=base), seen)
     assert evaluation.status is EvaluationStatus.OK, evaluation.cause
     assert outcome(evaluation).status is CheckStatus.PASSED
@@ -691,7 +691,7 @@ async def test_a_program_that_answers_otherwise_is_refused(
     before, after, code = case
     base = target.commit({"shop/report.py": PROGRAM, "challenges/report.py": PROGRAM_INPUTS})
     target.config = target.configured(
-        PROGRAM_TOML.replace('timeout = "20s"\n    [gov', 'timeout = "2s"\n    [gov')
+        PROGRAM_TOML.replace('timeout = "20s"\n    [gov', 'timeout = "2s"\n    [gov'), pairs=3
     )
     source = PROGRAM.replace("\n    ", "\n").replace(before, after)
     plan = target.candidate({"shop/report.py": source}, base=base)

@@ -7,7 +7,6 @@ import pytest
 
 from ouroboros.cli.detect import look
 from ouroboros.cli.template import render
-from ouroboros.config import parse
 from ouroboros.executors.local import LocalExecutor
 from ouroboros.model.evaluation import Assurance, CheckStatus
 
@@ -45,8 +44,6 @@ PURE = '''
 LIMITS = """
 [governor]
 benchmark_budget = "60s"
-min_pairs = 2
-max_pairs = 2
 """
 
 
@@ -69,7 +66,7 @@ async def test_proposals_make_inputs_and_compare(
         if line.startswith(("# [challenges.", "# call = ", "[tests]", "framework", "command"))
     )
     written = written.replace("[tests]", "[tests]\ninverted = false")
-    target.config = parse(f"{written}\n{LIMITS}".encode()).config
+    target.config = target.configured(f"{written}\n{LIMITS}", pairs=2)
     changed = PURE.replace("price * step", "step * price")
     plan = target.candidate({"shop/prices.py": changed}, base=base)
     evaluation = await executor.run(plan, seen)

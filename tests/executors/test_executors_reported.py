@@ -24,6 +24,8 @@ QUICK = """
     [governor]
     min_pairs = 2
     max_pairs = 2
+    alpha_accept = 0.4
+    alpha_improve = 0.4
 """
 JUDGED = QUICK.replace(
     'timeout = "5s"',

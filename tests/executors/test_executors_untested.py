@@ -84,10 +84,8 @@ async def test_what_a_challenge_executes_is_not_untested(
         inputs = "challenges/names.py:case"
         batch = 4
         rounds = 2
-        [governor]
-        max_pairs = 2
-        min_pairs = 2
-        """
+        """,
+        pairs=2,
     )
     generator = (
         "def case(rng):\n    return (rng.choice(['a b ', ' \u00e9 c']) * rng.randrange(1, 9),)\n"

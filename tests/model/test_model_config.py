@@ -33,6 +33,26 @@ def test_an_empty_file_is_the_documented_defaults() -> None:
         ('[environment]\npath = ["../secrets"]', 2, "inside the repository"),
         ("[engine]\ninterval = true", 2, "duration"),
         ("[nonsense]\nx = 1", 1, "Unknown key 'nonsense'"),
+        ("[governor]\nmin_gain = 1.0", 2, "between 0 and 1"),
+        ("[governor]\nalpha_accept = nan", 2, "between 0 and 1"),
+        ("[governor.budget]\nfdr_level = 1.0", 2, "between 0 and 1"),
+        ("[governor.budget]\nanchor_gain = 0.0", 2, "between 0 and 1"),
+        ("[governor.budget]\nanchor_every = 0", 2, "at least 1"),
+        ("[governor.budget]\nsimilarity = 0.5", 2, "more than 0.5"),
+        ("[governor.budget]\nsimilarity = nan", 2, "more than 0.5"),
+        ("[governor.budget]\nsimilarity = 1.01", 2, "at most 1"),
+        ("[governor.calibration]\npairs = 3", 2, "at least 4"),
+        ("[governor.calibration]\ntoo_noisy = 0.0", 2, "above 0"),
+        ("[governor.calibration]\ntoo_noisy = inf", 2, "above 0"),
+        ("[governor.limits]\npromotions_per_day = 0", 2, "at least 1"),
+        ("[governor.limits]\nquorum = 0", 2, "at least 1"),
+        ("[governor.limits]\nreviewed_quorum = -1", 2, "at least 1"),
+        ("[governor.limits]\nrollbacks_in_a_row = 0", 2, "at least 1"),
+        ('[governor.limits]\nreviewed = ["../x"]', 2, "relative to the repository"),
+        ("[governor.autonomy]\npaths = []", 2, "at least one glob"),
+        ('[governor.autonomy]\npaths = [""]', 2, "relative to the repository"),
+        ("[governor.autonomy]\nproposers = []", 2, "at least one glob"),
+        ("[governor.autonomy]\nmin_gain = 1.0", 2, "below 1"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_line(text: str, line: int, words: str) -> None:
@@ -40,6 +60,85 @@ def test_what_is_wrong_is_named_with_its_line(text: str, line: int, words: str) 
         parse(text.encode(), origin="ouroboros.toml")
     assert words in str(caught.value)
     assert f"ouroboros.toml:{line}:" in str(caught.value)
+
+
+BENCH = '[benchmarks.b]\ncommand = ["true"]\n'
+SCORE = BENCH + "[benchmarks.b.metrics.score]\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        (SCORE + "min_gain = 1.0", 4, "between 0 and 1"),
+        (SCORE + "max_degradation = 0.0", 4, "above 0"),
+        (SCORE + "max_degradation = inf", 4, "above 0"),
+        (SCORE + "max_degradation = nan", 4, "above 0"),
+        (SCORE + 'kind = "exact"\nrole = "objective"\nmax_degradation = 1.0', 6, "below 1"),
+        (SCORE + 'role = "guard"\nscale = "difference"', 3, "own unit"),
+        (SCORE + 'role = "objective"\nscale = "difference"\nmax_degradation = 2', 3, "own unit"),
+        (SCORE + 'scale = "difference"\nmin_gain = -1', 5, "above 0"),
+        (SCORE + "unit = 'a very long unit that no table has room for'", 4, "printable"),
+        (SCORE + 'unit = "\\u001b[31m"', 4, "printable"),
+        (SCORE + 'files = ["../x"]', 4, "inside of the tree"),
+        (SCORE + 'files = ["/etc/*"]', 4, "inside of the tree"),
+        (SCORE + 'files = ["a"]\ndirection = "higher"', 5, "lower is always better"),
+        (SCORE + 'files = ["a"]\nkind = "paired"', 5, "it is exact"),
+        (BENCH + '[benchmarks.b.metrics."a b"]\nrole = "guard"', 3, "letters, digits"),
+        (BENCH + '[benchmarks.b.metrics.cpu]\ndirection = "higher"', 4, "lower is always better"),
+        (BENCH + '[benchmarks.b.metrics.cpu]\nkind = "exact"', 4, "judged by pairs"),
+        (BENCH + '[benchmarks.b.metrics.wall]\nscale = "difference"', 4, "by ratio"),
+        (BENCH + '[benchmarks.b.metrics.memory]\nfiles = ["a"]', 4, "otherwise"),
+        (BENCH + '[benchmarks.b.metrics.instructions]\nkind = "paired"', 4, "it is exact"),
+        (
+            BENCH + 'pairing = "duet"\n[benchmarks.b.metrics.wall]\nrole = "guard"',
+            5,
+            "only be reported",
+        ),
+        (BENCH + 'evaluator = ["true"]', 3, "metric that it reports"),
+        (
+            BENCH + 'evaluator = ["true"]\n[benchmarks.b.metrics.size]\nfiles = ["a"]',
+            3,
+            "metric that it reports",
+        ),
+        (BENCH + '[benchmarks.b.metrics.cpu]\nrole = "guard"', 4, "No metric is an objective"),
+        (BENCH + 'metrics = { cpu = { role = "report" } }', 3, "No metric is an objective"),
+        (BENCH + "[governor]\nmax_pairs = 6", 4, "needs 7 pairs"),
+        (BENCH + "[governor]\nalpha_accept = 1e-20", 4, "needs 67 pairs"),
+        (BENCH + "[governor]\nalpha_improve = 1e-20", 4, "needs 67 pairs"),
+        (BENCH.replace(".b", ".c") + BENCH + "[governor]\nalpha_improve = 5e-324", 6, "pairs"),
+        (
+            BENCH.replace(".b", ".c") + BENCH + "[governor]\nalpha_improve = 1.2e-18",
+            6,
+            "split over 2 objectives",
+        ),
+    ],
+)
+def test_what_contradicts_itself_or_could_never_accept_is_named(
+    text: str, line: int, words: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(text.encode(), origin="ouroboros.toml")
+    assert words in str(caught.value)
+    assert f"ouroboros.toml:{line}:" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        BENCH + '[benchmarks.b.metrics.cpu]\nrole = "guard"\n[governor]\naccept_neutral = true',
+        SCORE + 'role = "objective"\n[benchmarks.b.metrics.cpu]\nrole = "guard"',
+        SCORE + 'role = "objective"\nscale = "difference"\nmax_degradation = 2\nmin_gain = 1',
+        SCORE + 'files = ["dist/*.whl"]\nmax_degradation = 0.0',
+        SCORE + 'kind = "exact"\nrole = "guard"\nmax_degradation = 1.5',
+        BENCH + 'pairing = "duet"\n[benchmarks.b.metrics.wall]\nrole = "report"',
+        BENCH + '[benchmarks.b.metrics.memory]\nkind = "paired"\nrole = "objective"',
+        BENCH + "[governor]\nalpha_improve = 1e-20\naccept_neutral = true",
+        "[governor]\nmax_pairs = 6",
+        '[challenges.c]\ncall = "m:f"\n' + BENCH + '[benchmarks.b.metrics.cpu]\nrole = "guard"',
+    ],
+)
+def test_what_is_unusual_and_makes_sense_is_taken(text: str) -> None:
+    parse(text.encode())
 
 
 def test_a_file_that_is_not_toml_says_where() -> None:

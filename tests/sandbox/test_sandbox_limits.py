@@ -250,6 +250,9 @@ async def test_output_is_drained_and_capped(sandbox: Sandbox, python: Make, limi
     assert outcome.ok
     assert len(outcome.stdout) == 32 << 10
     assert outcome.stdout.endswith(b"xend")
+    assert not outcome.stdout_whole
+    whole = await sandbox.run(python(f"print('x' * {(32 << 10) - 1})", limits=small))
+    assert (len(whole.stdout), whole.stdout_whole) == (32 << 10, True)
 
 
 @pytest.mark.parametrize("channel", [1, 2, 3])
