@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 
 from ouroboros.engine.core import Core
-from ouroboros.engine.reconcile import reconcile_refs, tell_unknown_promotions
+from ouroboros.engine.refs import reconcile_refs, tell_unknown_promotions
 from ouroboros.errors import LedgerCorruptError, MachineError, TargetError, WorkTreeError
 from ouroboros.ledger.chain import Report
 from ouroboros.ledger.store import Store

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from engine_world import FASTER, OTHER, World, git, reach
 
-from ouroboros.engine import reconcile, recovery
+from ouroboros.engine import recovery
 from ouroboros.engine.api import Submission
 from ouroboros.engine.daemon import Engine
 from ouroboros.errors import LedgerCorruptError
