@@ -472,6 +472,33 @@ class Engine(Section, frozen=True, kw_only=True):
     """Time that SIGTERM gives a running evaluation before it is cancelled and requeued."""
 
 
+class Storage(Section, frozen=True, kw_only=True):
+    """`[storage]`: what is kept in the state folder, and when the disk is too full to go on.
+
+    The ledger itself is never pruned, and with it verdicts, answers and all raw samples. What can
+    go is named here; it is removed while the engine is idle, and an entry says what was.
+    """
+
+    min_free: Size = msgspec.field(default_factory=lambda: mebibytes(512))
+    """Free space below which no new work begins; it goes on by itself when there is space."""
+    keep_evidence: Duration = msgspec.field(default_factory=lambda: seconds(30 * 86400))
+    """How long diffs and logs of candidates that were not promoted are kept. Those of promoted
+    ones, and of any that is held or on its way, are never removed."""
+    max_evidence: Size = msgspec.field(default_factory=lambda: mebibytes(4096))
+    """Beyond it the oldest evidence that may go goes earlier."""
+    keep_refs: Duration = msgspec.field(default_factory=lambda: seconds(30 * 86400))
+    """How long the git refs of candidates that are over are kept; without them git forgets their
+    commits. Those of promoted, held and unfinished candidates are never removed."""
+    max_refs: int = 500
+    """Beyond so many candidates with refs, the oldest that may go go earlier."""
+    keep_trees: Duration = msgspec.field(default_factory=lambda: seconds(2 * 86400))
+    """How long an exported tree that nobody uses is kept for the next evaluation."""
+    max_log: Size = msgspec.field(default_factory=lambda: mebibytes(16))
+    """Size at which `engine.log` is set aside; one old log is kept."""
+    every: Duration = msgspec.field(default_factory=lambda: seconds(3600))
+    """How often it is looked at."""
+
+
 class Codemod(Section, frozen=True, kw_only=True):
     """`[proposers.codemod]`: the built-in proposer that needs no model."""
 
@@ -487,6 +514,24 @@ class Proposers(Section, frozen=True, kw_only=True):
     codemod: Codemod = msgspec.field(default_factory=Codemod)
 
 
+class Ledger(Section, frozen=True, kw_only=True):
+    """`[ledger]`: how an outsider can verify the record. See docs/ledger."""
+
+    head_every: Duration = msgspec.field(default_factory=lambda: seconds(60))
+    """Heads are signed this often if something was added; besides at every promotion and rollback
+    and at the end."""
+    head_file: str = ""
+    """A second file to which each signed head is appended, best on another machine's disk."""
+    head_webhook: str = ""
+    """An `https://` (or `http://`) address to which each signed head is posted as text."""
+    operators: dict[str, str] = {}
+    """Who may sign approvals: names and keys as `"ssh-ed25519 AAAA..."`."""
+    allowed_signers: str = ""
+    """A file in the format of ssh-keygen with more such keys; absolute, outside of the tree."""
+    require_signatures: bool = False
+    """Whether approvals without an operator's signature are refused."""
+
+
 class Config(Section, frozen=True, kw_only=True):
     """The whole file."""
 
@@ -499,7 +544,9 @@ class Config(Section, frozen=True, kw_only=True):
     governor: Governor = msgspec.field(default_factory=Governor)
     sandbox: Sandbox = msgspec.field(default_factory=Sandbox)
     engine: Engine = msgspec.field(default_factory=Engine)
+    storage: Storage = msgspec.field(default_factory=Storage)
     proposers: Proposers = msgspec.field(default_factory=Proposers)
+    ledger: Ledger = msgspec.field(default_factory=Ledger)
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
@@ -652,6 +699,7 @@ def _check(config: Config, text: str, origin: str) -> None:
     _check_commands(config, text, origin)
     _check_paths(config, text, origin)
     _check_network(config, text, origin)
+    _check_ledger(config.ledger, text, origin)
     _check_contradictions(config, text, origin)
 
 
@@ -659,6 +707,26 @@ def _check_contradictions(config: Config, text: str, origin: str) -> None:
     for found in contradictions(config):
         key = next((k for k in found.keys if line_of(k, text)), found.keys[0])
         raise _error(found.text, key, text, origin)
+
+
+_OPERATOR = re.compile(r"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI[A-Za-z0-9+/]{43}(\s.*)?")
+
+
+def _check_ledger(ledger: Ledger, text: str, origin: str) -> None:
+    for key in ("head_file", "allowed_signers"):
+        value = getattr(ledger, key)
+        if value and not PurePosixPath(value).is_absolute():
+            raise _error(f"Expected an absolute path, got {value!r}", f"ledger.{key}", text, origin)
+    if ledger.head_webhook and not re.match(r"https?://[^\s/]", ledger.head_webhook):
+        what = f"Expected an https:// address, got {ledger.head_webhook!r}"
+        raise _error(what, "ledger.head_webhook", text, origin)
+    for name, operator in ledger.operators.items():
+        if not _OPERATOR.fullmatch(operator.strip()):
+            what = f'Expected a public key "ssh-ed25519 AAAA...", got {operator!r}'
+            raise _error(what, f"ledger.operators.{name}", text, origin)
+    if ledger.require_signatures and not (ledger.operators or ledger.allowed_signers):
+        what = "Nobody could approve: it needs operators or allowed_signers"
+        raise _error(what, "ledger.require_signatures", text, origin)
 
 
 _SERVICE = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9.-]{0,252}):(?P<port>[0-9]{1,5})")
@@ -688,6 +756,7 @@ def _check_counts(config: Config, text: str, origin: str) -> None:
         "sandbox.processes": config.sandbox.processes,
         "engine.proposals_per_cycle": config.engine.proposals_per_cycle,
         "engine.max_in_flight": config.engine.max_in_flight,
+        "storage.max_refs": config.storage.max_refs,
         **{f"challenges.{n}.batch": c.batch for n, c in config.challenges.items()},
         **{f"challenges.{n}.rounds": c.rounds for n, c in config.challenges.items()},
         "engine.max_errors_in_a_row": config.engine.max_errors_in_a_row,

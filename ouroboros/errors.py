@@ -8,7 +8,7 @@ under `OuroborosError` is the world's.
 
 Exit codes: 0 done, 1 unexpected, 2 usage, 3 not found, 4 conflict or wrong phase, 5 refused,
 6 configuration, 7 target repository, 8 engine unreachable, 9 sandbox, 10 ledger, 11 timeout,
-12 environment.
+12 environment, 13 a damaged ledger that an engine refuses to go on with.
 """
 
 from typing import ClassVar
@@ -264,3 +264,37 @@ class LedgerFullError(LedgerError):
 
 class LedgerCorruptError(LedgerError):
     """A stored entry is not what was written."""
+
+
+class LedgerDamagedError(LedgerCorruptError):
+    """The ledger is damaged, and nothing may be added to it before somebody has salvaged it."""
+
+    exit_code = 13
+
+
+class LedgerForkedError(LedgerError):
+    """Somebody else appended: this process is not the only writer, and must not go on."""
+
+
+class LedgerNewerError(LedgerError):
+    """The file was written by a newer Ouroboros."""
+
+
+class LedgerReadOnlyError(LedgerError):
+    """The file, its folder or its file system may not be written to."""
+
+
+class EvidencePrunedError(NotFoundError):
+    """Evidence that was there, and was removed when its retention ended."""
+
+
+class HeadError(LedgerError):
+    """A signed head, or the key that signs or verifies it, is not what it should be."""
+
+
+class SignatureError(OuroborosError):
+    """A human act is not signed as it must be: no signature, another's, or over something else."""
+
+    exit_code = 5
+    rpc_code = -32004
+    rpc_name = "forbidden"

@@ -18,6 +18,7 @@ from ouroboros.errors import (
     ConfigError,
     EngineRunningError,
     EngineUnreachableError,
+    LedgerDamagedError,
     LedgerError,
     MachineError,
     OuroborosError,
@@ -163,6 +164,7 @@ _BY_CODE: dict[int, type[OuroborosError]] = {
         EngineRunningError,
         SandboxError,
         LedgerError,
+        LedgerDamagedError,
         MachineError,
     )
 }

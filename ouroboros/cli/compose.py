@@ -9,12 +9,13 @@ import asyncio
 import logging
 import os
 import secrets
+import shlex
 import signal
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +28,12 @@ from ouroboros.engine.daemon import Engine
 from ouroboros.engine.journal import Journals
 from ouroboros.engine.lock import EngineLock
 from ouroboros.engine.tasks import spawn
-from ouroboros.errors import MachineError, OuroborosError
+from ouroboros.errors import (
+    LedgerCorruptError,
+    LedgerDamagedError,
+    MachineError,
+    OuroborosError,
+)
 from ouroboros.executors.local import LocalExecutor, find_python, machine
 from ouroboros.ledger.evidence import Evidence
 from ouroboros.ledger.store import Store
@@ -62,19 +68,46 @@ async def engine_of(
     repository.head(branch)
     async with AsyncExitStack() as stack:
         make_private(paths.state)
-        stack.callback(EngineLock(paths.lock).release)
+        _take_lock(paths, stack)
         sandbox = await Sandbox.open(loaded.config.sandbox)
         stack.push_async_callback(sandbox.close)
         for folder in (paths.evidence, paths.cache):
             make_private(folder)
-        store = stack.enter_context(Store.open(paths.ledger))
+        with _damage_named(paths):
+            store = stack.enter_context(Store.open(paths.ledger))
         deps = _deps(paths, loaded, repository, store, sandbox)
         if proposers is not None:
             deps = replace(deps, proposers=proposers)
         engine = Engine(deps, loaded)
         stack.push_async_callback(engine.close)
-        await engine.start(branch)
+        with _damage_named(paths):
+            await engine.start(branch)
         yield engine
+
+
+def _take_lock(paths: Paths, stack: AsyncExitStack) -> None:
+    lock = EngineLock(paths.lock)
+    stack.callback(lock.release)
+    other = lock.elsewhere()
+    if other:
+        _log.warning(
+            "the lock was last held by %s and not given back; if that engine still runs, stop one: "
+            "locks may not work on this file system",
+            other,
+        )
+
+
+@contextmanager
+def _damage_named(paths: Paths) -> Iterator[None]:
+    """Refuse to work on a damaged ledger, and name the exact command that deals with it."""
+    try:
+        yield
+    except LedgerCorruptError as error:
+        raise LedgerDamagedError(
+            f"{error.message} The engine does not start on a damaged ledger.",
+            hint=f"Run 'ouroboros --repo {shlex.quote(str(paths.root))} ledger salvage': it says "
+            "what can be saved, and does nothing unasked. See docs/ledger-care.md.",
+        ) from error
 
 
 def _deps(

@@ -87,8 +87,41 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     checks: tuple[Check, ...]
 
 
-class Exported(msgspec.Struct, frozen=True, kw_only=True):
-    """`ledger export` into a file."""
+class Exported(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`ledger export` into a file; with `--evidence` also the archive beside it.
+
+    `missing` are hashes that entries name and that are not there; `damaged` those whose file does
+    not hold what its name says. Neither is in the archive.
+    """
 
     entries: int
     path: str
+    evidence_path: str = ""
+    evidence: int = 0
+    missing: int = 0
+    damaged: tuple[str, ...] = ()
+
+
+class Imported(msgspec.Struct, frozen=True, kw_only=True):
+    """`ledger import`: the new ledger and its end."""
+
+    entries: int
+    head: str
+    path: str
+    evidence: int = 0
+
+
+class Salvaged(msgspec.Struct, frozen=True, kw_only=True):
+    """`ledger salvage`: what was found, and (`done`) what was put in its place.
+
+    `first_bad` is 0 where the ledger is whole.
+    """
+
+    done: bool
+    first_bad: int
+    problem: str
+    kept: int
+    lost: int
+    old_head: str
+    quarantine: str = ""
+    head: str = ""

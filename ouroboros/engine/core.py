@@ -6,8 +6,10 @@ and randomness can be given in tests and nothing is reached through a global.
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -19,10 +21,18 @@ from ouroboros.engine.bus import Bus
 from ouroboros.engine.journal import Journals
 from ouroboros.engine.recorder import Recorder
 from ouroboros.engine.tasks import spawn
-from ouroboros.errors import LedgerError, OuroborosError
+from ouroboros.errors import (
+    EvidencePrunedError,
+    LedgerError,
+    LedgerForkedError,
+    LedgerFullError,
+    NotFoundError,
+    OuroborosError,
+)
 from ouroboros.evaluation.plan import Plan
 from ouroboros.executors import Executor
 from ouroboros.ledger.evidence import Evidence
+from ouroboros.ledger.retention import pruned
 from ouroboros.ledger.store import Store
 from ouroboros.model import events as ev
 from ouroboros.model.evaluation import SandboxLevel
@@ -40,6 +50,16 @@ _log = logging.getLogger(__name__)
 
 _LONGEST_ALERT = 4000
 """Characters."""
+
+
+def free_bytes(folder: Path) -> int:
+    """Return how many bytes an ordinary user may still write to a folder's file system.
+
+    Raises:
+        OSError: the folder cannot be asked.
+    """
+    stats = os.statvfs(folder)
+    return stats.f_bavail * stats.f_frsize
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +89,8 @@ class Deps:
     """Keeps pairs of evaluations that are not complete; without it an interruption loses them."""
     swept: tuple[str, ...] = ()
     """What was left of engines that are gone and was ended before this one was built, in words."""
+    free_bytes: Callable[[Path], int] = free_bytes
+    """How much may still be written to a folder's file system."""
 
 
 @dataclass(kw_only=True)
@@ -82,9 +104,16 @@ class Core:
     git_thread: Blocking
     ledger_thread: Blocking
     halted: str = ""
+    full: bool = False
+    """Whether it is halted for want of space alone, so that space lifts the halt."""
+    low: str = ""
+    """Why no new work begins although nothing failed: the disk is nearly full."""
+    tidying: bool = False
+    """Whether what nobody uses is being removed, so that nothing may begin to use it."""
     draining: bool = False
     progress: dict[str, Progress] = field(default_factory=dict)
     pythons: dict[str, str] = field(default_factory=dict)
+    on_full: Callable[[], None] = lambda: None
     promoting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
@@ -104,7 +133,12 @@ class Core:
     @property
     def open(self) -> bool:
         """Whether new work may start."""
-        return not (self.state.paused or self.halted or self.draining)
+        return not (self.stopped or self.tidying)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether somebody or something said that no new work begins."""
+        return bool(self.state.paused or self.halted or self.low or self.draining)
 
     async def wait_open(self) -> None:
         """Return once new work may start."""
@@ -134,12 +168,24 @@ class Core:
         """Stop starting work until a human resumes; says what he must do."""
         if not self.halted:
             _log.critical("halted: %s", reason)
-        self.halted = reason
+        self.halted, self.full = reason, False
         spawn(self.recorder.touch(), "halt")
+
+    def lift(self) -> None:
+        """Let work begin again after a halt whose cause is gone."""
+        self.halted, self.full = "", False
 
     def on_broken_ledger(self, error: LedgerError) -> None:
         """Nothing may happen that cannot be written down."""
-        self.halt(f"{error} Then resume.")
+        if isinstance(error, LedgerFullError):
+            by_disk = self.full or not self.halted
+            self.halt(f"{error} The engine goes on by itself when there is space.")
+            self.full = by_disk
+            self.on_full()
+        elif isinstance(error, LedgerForkedError):
+            self.halt(f"{error} This engine takes no more part.")
+        else:
+            self.halt(f"{error} Then resume.")
 
     async def alert(
         self, code: str, severity: str, text: str, candidate: str = "", *, idem: str = ""
@@ -173,8 +219,25 @@ class Core:
         return await self.ledger_thread(self.deps.evidence.put, content)
 
     async def get_evidence(self, name: str) -> bytes:
-        """Return a stored payload."""
-        return await self.ledger_thread(self.deps.evidence.get, name)
+        """Return a stored payload.
+
+        Raises:
+            EvidencePrunedError: retention removed it.
+        """
+        return await self.ledger_thread(self._get_evidence, name)
+
+    def _get_evidence(self, name: str) -> bytes:
+        try:
+            return self.deps.evidence.get(name)
+        except NotFoundError:
+            removed = pruned(self.deps.store, self.deps.evidence).get(name)
+            if removed is None:
+                raise
+            date = datetime.fromtimestamp(removed / 1e9, UTC).date()
+            raise EvidencePrunedError(
+                f"The evidence {name[:12]} was pruned by retention on {date}.",
+                hint="[storage] keep_evidence says how long it is kept.",
+            ) from None
 
 
 def alert_key(name: str) -> str:

@@ -61,9 +61,10 @@ class Cycles:
             WrongPhaseError: paused, halted or stopping.
         """
         core = self._core
-        if not core.open:
-            why = core.halted or core.state.pause_reason or "the engine is stopping"
-            state = "paused" if core.state.paused else "halted" if core.halted else "stopping"
+        if core.stopped:
+            why = core.halted or core.low or core.state.pause_reason or "the engine is stopping"
+            halted = core.halted or core.low
+            state = "paused" if core.state.paused else "halted" if halted else "stopping"
             raise WrongPhaseError(
                 f"No cycle starts while the engine is {state} ({why}).",
                 hint="Resume first.",
@@ -98,8 +99,9 @@ class Cycles:
 
     def next_id(self) -> str:
         """Return a fresh candidate id: `c1`, `c2`, ..."""
-        known = (int(name[1:]) for name in self._core.state.candidates)
-        self._counter = max(self._counter, max(known, default=0)) + 1
+        state = self._core.state
+        known = (int(name[1:]) for name in state.candidates)
+        self._counter = max(self._counter, state.candidate_floor, max(known, default=0)) + 1
         return f"c{self._counter}"
 
     def _room(self) -> bool:

@@ -18,10 +18,13 @@ from ouroboros.engine.blocking import Blocking
 from ouroboros.engine.bus import Bus, Listener
 from ouroboros.engine.core import Core, Deps
 from ouroboros.engine.cycles import Cycles
+from ouroboros.engine.disk import Disk
 from ouroboros.engine.pipeline import Pipeline
 from ouroboros.engine.promotion import Promoter, find_version
+from ouroboros.engine.reconcile import reconcile
 from ouroboros.engine.recorder import Recorder
 from ouroboros.engine.tasks import cancel_and_wait, spawn
+from ouroboros.engine.upkeep import Upkeep
 from ouroboros.engine.watch import Watch
 from ouroboros.errors import (
     ConflictError,
@@ -81,8 +84,13 @@ class Engine:
             ledger_thread=ledger_thread,
         )
         self._promoter = Promoter(self._core)
-        self._pipeline = Pipeline(self._core, self._promoter, Watch(self._core, self._promoter))
+        self._watch = Watch(self._core, self._promoter)
+        self._pipeline = Pipeline(self._core, self._promoter, self._watch)
         self._cycles = Cycles(self._core, self._pipeline)
+        self._disk = Disk(self._core)
+        self._upkeep = Upkeep(
+            self._core, lambda: self._cycles.running or bool(self._watch.measuring)
+        )
         self._sampler = ProcessSampler()
         self._sample = self._sampler.sample()
         self._tasks: list[asyncio.Task[None]] = []
@@ -104,7 +112,6 @@ class Engine:
         """
         core = self._core
         await asyncio.to_thread(recovery.sweep, core.deps.cache)
-        await recovery.check_tail(core)
         await core.recorder.load()
         await recovery.adopt_or_check(core, branch)
         recovered = await recovery.recover(core)
@@ -118,6 +125,9 @@ class Engine:
         )
         await core.recorder.record(started)
         core.recorder.on_broken = core.on_broken_ledger  # before, the caller of `start` is told
+        core.on_full = self._disk.full
+        await reconcile(core)
+        await self._disk.prepare()
         await self._refresh_head()
         self._cycles.plan_first()
         self._tasks = [
@@ -125,6 +135,8 @@ class Engine:
             spawn(self._cycles.run(), "cycles"),
             spawn(self._expire(), "expiry"),
             spawn(self._live(), "live status"),
+            spawn(self._disk.run(), "disk"),
+            spawn(self._upkeep.run(), "upkeep"),
         ]
 
     async def _record_config(self) -> None:
@@ -252,7 +264,7 @@ class Engine:
             paused=state.paused,
             pause_reason=state.pause_reason,
             pause_actor=state.pause_actor,
-            halt_reason=core.halted,
+            halt_reason=core.halted or core.low,
             cycle=state.cycle,
             next_cycle_ns=self._cycles.next_ns if core.open else 0,
             in_flight=tuple(c.id for c in every if c.phase in IN_FLIGHT),
@@ -277,7 +289,7 @@ class Engine:
 
     def _activity(self) -> Activity:
         core = self._core
-        if core.halted:
+        if core.halted or core.low:
             return Activity.HALTED
         if core.draining:
             return Activity.DRAINING
@@ -436,9 +448,12 @@ class Engine:
     async def resume(self, *, actor: str, reason: str) -> None:
         """Let the loop go on; a halt is lifted and what caused it is tried again."""
         core = self._core
-        lifted, core.halted = core.halted, ""
+        lifted = core.halted
+        core.lift()
         if core.state.paused or lifted:  # a full disk halts again here, and the caller is told
             await core.recorder.record(ev.Resumed(reason=reason), actor=actor)
+            if core.full:  # something else failed meanwhile, and this was written after it
+                core.lift()
         await core.recorder.touch()
 
     async def trigger(self, *, actor: str) -> int:

@@ -31,7 +31,21 @@ def candidate_message(name: str, title: str) -> str:
     return f"ouroboros candidate {name}: {quoted(title, _TITLE)}\n"
 
 
-def promotion_message(candidate: Candidate, version: int, head: Head) -> str:
+def head_trailers(ledger: str, head: Head, root: str) -> str:
+    """Return the trailers that anchor the ledger in the target's own history.
+
+    They name the ledger, its size and last hash (which covers every entry before), and the Merkle
+    root as it stands in signed heads. The entries that follow, this move's own among them, are
+    covered by the next head.
+    """
+    return (
+        f"Ouroboros-Ledger: {ledger}\n"
+        f"Ouroboros-Ledger-Head: {head.size}:{head.hash}\n"
+        f"Ouroboros-Ledger-Root: {root}\n"
+    )
+
+
+def promotion_message(candidate: Candidate, version: int, trailers: str) -> str:
     """Return the message of the commit that lands on the user's branch."""
     change = confirmed_change(candidate.verdict)
     gain = f"Measured change of the objective: {change:+.1%}.\n\n" if change is not None else ""
@@ -46,12 +60,12 @@ def promotion_message(candidate: Candidate, version: int, head: Head) -> str:
         f"Ouroboros-Version: {version}\n"
         f"Ouroboros-Verdict: {candidate.verdict_seq}\n"
         f"{approved}"
-        f"Ouroboros-Ledger-Head: {head.size}:{head.hash}\n"
+        f"{trailers}"
     )
 
 
 def rollback_message(
-    version: int, restores: int, candidates: Sequence[str], reason: str, head: Head
+    version: int, restores: int, candidates: Sequence[str], reason: str, trailers: str
 ) -> str:
     """Return the message of a rollback commit."""
     return (
@@ -59,5 +73,5 @@ def rollback_message(
         f"Reason: {quoted(reason or 'none given', 300)}\n\n"
         f"Ouroboros-Rollback-Of: {' '.join(candidates)}\n"
         f"Ouroboros-Version: {version}\n"
-        f"Ouroboros-Ledger-Head: {head.size}:{head.hash}\n"
+        f"{trailers}"
     )

@@ -9,12 +9,18 @@ happen. Nothing here ever rewrites history or touches a file with local edits.
 import asyncio
 import contextlib
 import logging
+from base64 import b64encode
 
 import msgspec
 from msgspec.structs import replace
 
 from ouroboros.engine.core import Core, hold_expiry
-from ouroboros.engine.messages import candidate_message, promotion_message, rollback_message
+from ouroboros.engine.messages import (
+    candidate_message,
+    head_trailers,
+    promotion_message,
+    rollback_message,
+)
 from ouroboros.engine.screening import marks_of
 from ouroboros.errors import (
     BranchMovedError,
@@ -28,6 +34,7 @@ from ouroboros.errors import (
     WrongPhaseError,
 )
 from ouroboros.governor.decide import screen_verdict
+from ouroboros.ledger.heads import origin_of
 from ouroboros.model import events as ev
 from ouroboros.model.entry import Head
 from ouroboros.model.phase import Phase
@@ -74,7 +81,7 @@ class Promoter:
             await self._rebase(c, head)
             return
         version = next_version(core.state)
-        message = promotion_message(c, version, Head(size=core.state.seq, hash=core.state.head))
+        message = promotion_message(c, version, await self._trailers())
         commit = await core.git(
             repo.promotion_commit,
             tree=c.tree,
@@ -326,14 +333,13 @@ class Promoter:
     async def _plan(self, versions: tuple[Version, ...], restores: int, reason: str) -> Undo:
         core, repo = self._core, self._core.deps.repository
         head = await core.git(repo.head, core.branch)
-        ledger_head = Head(size=core.state.seq, hash=core.state.head)
         names = [v.candidate for v in versions]
         number = next_version(core.state)
         reverted = await core.git(
             repo.revert,
             onto=head,
             commits=[v.commit for v in versions],
-            message=rollback_message(number, restores, names, reason, ledger_head),
+            message=rollback_message(number, restores, names, reason, await self._trailers()),
             ts=core.now(),
         )
         return Undo(
@@ -343,6 +349,13 @@ class Promoter:
             commit=reverted.commit,
             files=reverted.files,
         )
+
+    async def _trailers(self) -> str:
+        """Return what the next commit on the branch says about the ledger as it stands."""
+        core = self._core
+        head = Head(size=core.state.seq, hash=core.state.head)
+        root = await core.ledger_thread(core.deps.store.root, head.size)
+        return head_trailers(origin_of(core.deps.target), head, b64encode(root).decode())
 
     async def _intend(self, undo: Undo, reason: str, actor: str) -> None:
         event = ev.RollbackStarted(
@@ -370,7 +383,9 @@ def _rollback_proof(intent: Intent) -> ev.RolledBack:
 
 def next_version(state: State) -> int:
     """Return the number of the next version."""
-    return state.versions[-1].number + 1 if state.versions else 0
+    if not state.versions:
+        return 0
+    return max(state.versions[-1].number, state.version_floor) + 1
 
 
 def find_version(state: State, ref: str) -> Version:

@@ -8,14 +8,17 @@ the middle neither loses the entry nor the fold.
 import asyncio
 from collections.abc import Callable
 
+import msgspec
+
 from ouroboros.engine.blocking import Blocking
 from ouroboros.engine.bus import Bus
 from ouroboros.engine.tasks import spawn
-from ouroboros.errors import LedgerError
+from ouroboros.errors import LedgerError, LedgerFullError
 from ouroboros.ledger.store import Store
-from ouroboros.model.entry import Stored
+from ouroboros.model.entry import Head, Stored
 from ouroboros.model.events import AnyEvent
 from ouroboros.model.state import State, advance, check_move
+from ouroboros.model.statement import Signature
 
 ENGINE = "engine"
 """The actor of everything that the engine does by itself."""
@@ -46,49 +49,88 @@ class Recorder:
         self.broken: LedgerError | None = None
         """The newest failed append; the engine halted, since nothing may happen unrecorded."""
         self.on_broken: Callable[[LedgerError], None] = lambda _: None
+        self.make_room: Callable[[], bool] = lambda: False
+        """Gives a full disk some space back for the last entries; tells whether it had any."""
 
     async def load(self) -> None:
-        """Fold everything that the ledger holds."""
+        """Fold everything that the ledger holds, each entry verified.
+
+        Raises:
+            LedgerDamagedError: an entry is not what was written; nothing may be built on it.
+        """
         self.state = await self._thread(self._fold)
 
     def _fold(self) -> State:
         state = State()
-        for stored in self._store.entries():
+        for stored in self._store.verified():
             state = advance(state, stored)
         return state
 
-    async def record(self, event: AnyEvent, *, actor: str = ENGINE, idem: str = "") -> Stored:
+    async def record(
+        self,
+        event: AnyEvent,
+        *,
+        actor: str = ENGINE,
+        idem: str = "",
+        signature: Signature | msgspec.UnsetType = msgspec.UNSET,
+    ) -> Stored:
         """Write an event and tell it; returns when it is on disk and folded.
 
         Raises:
             IllegalMoveError: the table of moves does not list it; nothing was written.
             LedgerError: it could not be written; nothing was changed.
         """
-        work = self._record(event, actor=actor, idem=idem)
+        work = self._record(event, actor=actor, idem=idem, signature=signature)
         task = spawn(work, name=f"record {event.kind}", awaited=True)
         return await asyncio.shield(task)
 
-    async def _record(self, event: AnyEvent, *, actor: str, idem: str) -> Stored:
+    async def _record(
+        self,
+        event: AnyEvent,
+        *,
+        actor: str,
+        idem: str,
+        signature: Signature | msgspec.UnsetType,
+    ) -> Stored:
         async with self._lock:
             check_move(self.state, event)
-            try:
-                stored = await self._thread(
-                    self._store.append,
-                    event,
-                    actor=actor,
-                    ts=self._clock_ns(),
-                    idem=idem or self._new_id(),
-                )
-            except LedgerError as error:
-                self.broken = error
-                self.on_broken(error)
-                raise
+            stored = await self._append(event, actor, idem or self._new_id(), signature)
             if stored.entry.seq > self.state.seq:
                 self.state = advance(self.state, stored)
                 self._bus.publish(stored)
         async with self._changed:
             self._changed.notify_all()
         return stored
+
+    async def _append(
+        self, event: AnyEvent, actor: str, idem: str, signature: Signature | msgspec.UnsetType
+    ) -> Stored:
+        """Append behind what was folded; on a full disk once more, in what `make_room` freed."""
+        try:
+            try:
+                return await self._thread(self._store_append, event, actor, idem, signature)
+            except LedgerFullError as error:
+                if not await self._thread(self.make_room):
+                    raise
+                stored = await self._thread(self._store_append, event, actor, idem, signature)
+                self._failed(error)  # it is written, and now everything must stop
+                return stored
+        except LedgerError as error:
+            self._failed(error)
+            raise
+
+    def _store_append(
+        self, event: AnyEvent, actor: str, idem: str, signature: Signature | msgspec.UnsetType
+    ) -> Stored:
+        head = Head(size=self.state.seq, hash=self.state.head)
+        ts = self._clock_ns()
+        return self._store.append(
+            event, actor=actor, ts=ts, idem=idem, signature=signature, after=head
+        )
+
+    def _failed(self, error: LedgerError) -> None:
+        self.broken = error
+        self.on_broken(error)
 
     async def wait_for(self, predicate: Callable[[State], bool]) -> None:
         """Return once the state fulfils the predicate."""

@@ -1,6 +1,7 @@
 """From the last written entry to a running engine.
 
-State is rebuilt by folding the ledger; what was in flight is then brought into a phase from which
+The ledger's end is verified where it is opened (`Store.check_end`), before anything is done on its
+word. State is rebuilt by folding it; what was in flight is then brought into a phase from which
 the pipeline can go on. Nothing here moves the user's branch: an intent without proof is finished
 by the promoter, which asks git first. Every step is idempotent, so a kill during recovery is
 recovered like any other.
@@ -16,46 +17,14 @@ import psutil
 
 from ouroboros.engine.core import Core
 from ouroboros.engine.refs import reconcile_refs, tell_unknown_promotions
-from ouroboros.errors import LedgerCorruptError, MachineError, TargetError, WorkTreeError
-from ouroboros.ledger.chain import Report
-from ouroboros.ledger.store import Store
+from ouroboros.errors import MachineError, TargetError, WorkTreeError
 from ouroboros.model import events as ev
-from ouroboros.model.entry import Head
 from ouroboros.model.phase import Phase
 
 _log = logging.getLogger(__name__)
 
-TAIL = 1000
-"""Entries at the end of the ledger that are verified before an engine goes on from them."""
-
 _BOOT = "boot"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-
-
-async def check_tail(core: Core) -> None:
-    """Verify the end of the ledger before anything is done on its word; milliseconds.
-
-    What a power cut or a failing disk damages is the end. The whole chain is verified by
-    `ouroboros ledger verify`.
-
-    Raises:
-        LedgerCorruptError: names the first bad entry; nothing was changed.
-    """
-    report = await core.ledger_thread(_verify_tail, core.deps.store)
-    if report.bad is not None:
-        raise LedgerCorruptError(
-            f"The ledger {core.deps.ledger} is damaged: {report.bad.text}",
-            hint="Keep the file as evidence and restore a copy from before.",
-        )
-
-
-def _verify_tail(store: Store) -> Report:
-    size = store.head().size
-    start = None
-    if size > TAIL:
-        row = next(iter(store.raw(after=size - TAIL - 1)))
-        start = Head(size=row.seq, hash=row.hash)
-    return store.verify(start=start)
 
 
 async def adopt_or_check(core: Core, branch: str) -> None:

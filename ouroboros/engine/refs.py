@@ -1,30 +1,30 @@
 """Ledger against repository, at start: what the ledger says is made true, what it does not is told.
 
 The ledger is the truth. Refs below `refs/ouroboros/` only keep objects alive, so they follow it:
-those of candidates that it does not know, or that are over for long, go; those that a living
-candidate needs come back. The user's branch is only looked at. Each step can be repeated: a kill
-in the middle leaves work for the next start, never a wrong state.
+those of candidates that it does not know go (those that are over belong to retention); those that
+a living candidate needs come back. The user's branch is only looked at. Each step can be repeated:
+a kill in the middle leaves work for the next start, never a wrong state.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
 from ouroboros.engine.core import Core, alert_key
 from ouroboros.engine.messages import candidate_message
 from ouroboros.errors import GitError, OuroborosError, PatchError, TargetError
+from ouroboros.ledger.store import Store
 from ouroboros.model import events as ev
-from ouroboros.model.phase import FINAL, Phase
+from ouroboros.model.phase import Phase
 from ouroboros.model.state import Candidate, State
-from ouroboros.vcs.values import CandidateRef, Marked
+from ouroboros.vcs.history import Ours
+from ouroboros.vcs.values import CandidateRef
 
 _log = logging.getLogger(__name__)
 
-REFS_KEPT = 200
-"""Candidates that are over and keep their refs, the newest: so long their commits can be shown."""
-_MARKED = 500
-"""Commits of the branch that are compared with the ledger, the newest."""
+_LOOKED_AT = 500
+"""Commits with our trailers that are compared with the ledger, the newest."""
 _TOLD = 10
 """Unknown commits that are each told in an alert of their own."""
 _NEEDED = frozenset(
@@ -37,19 +37,15 @@ class RefWork(msgspec.Struct, frozen=True, kw_only=True):
     """What has to be done to the refs: names to remove, candidates whose refs must come back."""
 
     unknown: tuple[str, ...] = ()
-    over: tuple[str, ...] = ()
     missing: tuple[Candidate, ...] = ()
 
 
-def plan_refs(state: State, refs: Sequence[CandidateRef], *, keep: int = REFS_KEPT) -> RefWork:
+def plan_refs(state: State, refs: Sequence[CandidateRef]) -> RefWork:
     """Compare the candidates with their refs."""
     known = state.candidates
-    over = [c.id for c in known.values() if c.phase in FINAL]
-    old = set(over[: max(0, len(over) - keep)])
     there = {r.name: r for r in refs}
     return RefWork(
         unknown=tuple(r.name for r in refs if r.name not in known),
-        over=tuple(r.name for r in refs if r.name in old),
         missing=tuple(
             c
             for c in known.values()
@@ -62,12 +58,17 @@ def _in_place(c: Candidate, ref: CandidateRef | None) -> bool:
     return ref is not None and ref.commit == c.commit and ref.checkpoint == c.base
 
 
-def unknown_promotions(state: State, marked: Sequence[Marked]) -> tuple[Marked, ...]:
-    """Return the commits with an engine's trailers that the ledger does not know."""
-    known = {v.commit for v in state.versions}
+def unknown_promotions(
+    state: State, found: Sequence[Ours], told: Collection[str]
+) -> tuple[Ours, ...]:
+    """Return the commits with our trailers that the ledger does not know; newest first.
+
+    `told` are those of which people were told already, when a salvaged ledger was compared.
+    """
+    known = {v.commit for v in state.versions} | set(told)
     if state.intent is not None:
         known.add(state.intent.commit)
-    return tuple(m for m in marked if m.commit not in known)
+    return tuple(one for one in found if one.commit not in known)
 
 
 async def reconcile_refs(core: Core) -> list[str]:
@@ -79,20 +80,17 @@ async def reconcile_refs(core: Core) -> list[str]:
         return [f"the refs could not be read: {error}"]
     work = plan_refs(core.state, refs)
     done = [text for c in work.missing if (text := await _restore(core, c))]
-    names = (*work.unknown, *work.over)
-    if names:
+    if work.unknown:
         commits = {r.name: r.commit for r in refs}
         try:
-            await core.git(repository.delete_candidate_refs, names)
+            await core.git(repository.delete_candidate_refs, work.unknown)
         except GitError as error:  # a lock of the user's; nothing depends on it
-            _log.warning("refs of %s stay for now: %s", ", ".join(names), error)
+            _log.warning("refs of %s stay for now: %s", ", ".join(work.unknown), error)
             return done
         done += [
             f"removed the refs of {n} ({commits[n][:12]}), which the ledger does not know"
             for n in work.unknown
         ]
-        if work.over:
-            done.append(f"removed the refs of {len(work.over)} candidates that are over")
     return done
 
 
@@ -135,16 +133,15 @@ async def tell_unknown_promotions(core: Core) -> list[str]:
     if not core.state.versions:
         return []
     try:
-        marked = await core.git(
-            core.deps.repository.marked_commits,
-            core.branch,
-            since=core.state.versions[0].commit,
-            limit=_MARKED,
-        )
+        repository = core.deps.repository
+        head = await core.git(repository.head, core.branch)
+        before = await core.git(repository.ours, core.state.versions[0].commit, limit=_LOOKED_AT)
+        found = await core.git(repository.ours, head, limit=_LOOKED_AT)
+        known = {one.commit for one in before} | await core.ledger_thread(_told, core.deps.store)
     except OuroborosError as error:  # the branch is checked, and complained about, elsewhere
         return [f"the history could not be compared: {error}"]
     told = []
-    for commit in unknown_promotions(core.state, marked)[:_TOLD]:
+    for commit in unknown_promotions(core.state, found, known)[:_TOLD]:
         key = f"unknown_promotion:{commit.commit}"
         if await core.ledger_thread(core.deps.store.find, alert_key(key)):
             continue
@@ -155,14 +152,19 @@ async def tell_unknown_promotions(core: Core) -> list[str]:
     return told
 
 
-def _unknown(state: State, commit: Marked) -> str:
+def _told(store: Store) -> set[str]:
+    events = (stored.entry.event for stored in store.entries(kind="reconciled"))
+    return {name for event in events if isinstance(event, ev.Reconciled) for name in event.unknown}
+
+
+def _unknown(state: State, commit: Ours) -> str:
     text = (
         f"Commit {commit.commit} on branch '{state.branch}' says that an engine made it as version "
         f"{commit.version}, but this ledger does not know it."
     )
-    if commit.ledger_size > state.seq:
+    if commit.size > state.seq:
         return (
-            f"{text} Its ledger had {commit.ledger_size} entries then, this one has {state.seq}: "
+            f"{text} Its ledger had {commit.size} entries then, this one has {state.seq}: "
             "entries were lost, or an older copy was put in its place. Find the missing ledger "
             "before you go on."
         )

@@ -24,9 +24,19 @@ from enum import StrEnum
 from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from ouroboros.errors import LedgerCorruptError, LedgerError
 from ouroboros.model.entry import GENESIS, SCHEMA, Entry, Envelope, Head
+from ouroboros.model.events import (
+    KINDS,
+    AlertRaised,
+    AnyEvent,
+    CandidateEvent,
+    RollbackStarted,
+    RolledBack,
+    Unknown,
+)
 from ouroboros.model.text import plain_json
 
 NOTES_KEPT = 100
@@ -54,14 +64,21 @@ class Flaw(StrEnum):
     WRONG_NUMBER = "wrong_number"
     BROKEN_LINK = "broken_link"
     WRONG_INDEX = "wrong_index"
+    MISSING = "missing"
+    REPLACED = "replaced"
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """The first bad entry: where, what (machine-readable), and in words."""
+    """The first bad entry: where, what (machine-readable), and in words.
+
+    `byte` is the offset of the first bad byte within the entry's stored bytes, -1 where the bytes
+    cannot tell.
+    """
 
     seq: int
     flaw: Flaw
     text: str
+    byte: int = -1
 
 
 class Note(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,6 +103,12 @@ class _Tag(msgspec.Struct, frozen=True):
     kind: str
 
 
+class _Named(msgspec.Struct, frozen=True):
+    candidate: str = ""
+    candidates: tuple[str, ...] = ()
+
+
+_NAMED = msgspec.json.Decoder(_Named)
 _ENVELOPE = msgspec.json.Decoder(Envelope)
 _ENTRY = msgspec.json.Decoder(Entry)
 _TAG = msgspec.json.Decoder(_Tag)
@@ -113,21 +136,36 @@ def hash_of(data: bytes) -> str:
 
 
 def decode(data: bytes) -> Entry:
-    """Return the entry with its event.
+    """Return the entry with its event; one of a kind that is not known here as `Unknown`.
 
     Raises:
-        LedgerError: the event is of a kind that this version does not know.
+        LedgerError: the event is of a known kind, but not as this version writes it.
         LedgerCorruptError: the bytes are no entry.
     """
     try:
         return _ENTRY.decode(data)
     except _UNDECODABLE as error:
         envelope = open_envelope(data)
+        kind = kind_of(envelope)
+        if kind and kind not in KINDS:
+            return _unknown(envelope, kind)
         raise LedgerError(
-            f"Entry {envelope.seq} ({kind_of(envelope)}) was written by another version of "
+            f"Entry {envelope.seq} ({kind}) was written by another version of "
             f"Ouroboros and cannot be read by this one: {error}.",
             hint="Use the version that wrote it, or a newer one.",
         ) from error
+
+
+def _unknown(envelope: Envelope, kind: str) -> Entry:
+    return Entry(
+        v=envelope.v,
+        seq=envelope.seq,
+        ts=envelope.ts,
+        actor=envelope.actor,
+        idem=envelope.idem,
+        prev=envelope.prev,
+        event=Unknown(name=kind),
+    )
 
 
 def open_envelope(data: bytes) -> Envelope:
@@ -151,6 +189,28 @@ def kind_of(envelope: Envelope) -> str:
         return _TAG.decode(envelope.event).kind
     except _UNDECODABLE:
         return ""
+
+
+def touched_by(event: AnyEvent) -> tuple[str, ...]:
+    """Return the candidates under which an event is found again."""
+    if isinstance(event, CandidateEvent | RollbackStarted | RolledBack):
+        return event.candidates
+    if isinstance(event, AlertRaised) and event.candidate:
+        return (event.candidate,)
+    return ()
+
+
+def candidates_of(envelope: Envelope, data: bytes) -> tuple[str, ...]:
+    """Return the same for stored bytes; of a kind that is not known here, what it names."""
+    try:
+        event = _ENTRY.decode(data).event
+    except _UNDECODABLE:
+        try:
+            named = _NAMED.decode(envelope.event)
+        except _UNDECODABLE:
+            return ()
+        return named.candidates or ((named.candidate,) if named.candidate else ())
+    return touched_by(event)
 
 
 class Verifier:
@@ -177,10 +237,25 @@ class Verifier:
         self.fail(self._seq + 1, *checked)
         return None
 
-    def fail(self, seq: int, flaw: Flaw, text: str) -> None:
+    def fail(self, seq: int, flaw: Flaw, text: str, byte: int = -1) -> None:
         """Record a flaw that whoever reads the rows found; the first one counts."""
         if self._bad is None:
-            self._bad = Finding(seq=seq, flaw=flaw, text=f"Entry {seq}: {text}.")
+            self._bad = Finding(seq=seq, flaw=flaw, text=f"Entry {seq}: {text}.", byte=byte)
+
+    def skip(self, head: Head, ts: int) -> None:
+        """Go on after rows that the caller found good by other means; `ts` is the last one's."""
+        self._seq, self._prev, self._ts = head.size, head.hash, ts
+
+    @property
+    def ts(self) -> int | None:
+        """The time of the last good entry."""
+        return self._ts
+
+    def locate(self, text: str, byte: int) -> None:
+        """Add to the first flaw what the caller knows about where it is."""
+        if self._bad is not None:
+            bad = self._bad
+            self._bad = replace(bad, text=f"{bad.text.removesuffix('.')}; {text}.", byte=byte)
 
     def take_back(self, seq: int, before: Head, flaw: Flaw, text: str) -> None:
         """Record a flaw of the row that was just fed; the good part ends at `before`."""

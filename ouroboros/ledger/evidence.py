@@ -26,6 +26,11 @@ class Evidence:
     def __init__(self, root: Path) -> None:
         self._root = root
 
+    @property
+    def root(self) -> Path:
+        """The folder."""
+        return self._root
+
     def put(self, data: bytes) -> str:
         """Store bytes and return their hash, once they are on disk.
 
@@ -96,7 +101,9 @@ class Evidence:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if new:
             _sync(self._root)
-        if not _holds(target, data):
+        if _holds(target, data):
+            os.utime(target)  # as new: retention must not take what an entry is about to name
+        else:
             handle, name = tempfile.mkstemp(dir=folder, prefix=_HALF)
             try:
                 with os.fdopen(handle, "wb") as file:

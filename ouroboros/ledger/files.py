@@ -1,15 +1,26 @@
 """SQLite as this room uses it: the file, the connection, and what its errors mean."""
 
 import contextlib
+import errno
 import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from ouroboros.errors import LedgerCorruptError, LedgerError, LedgerFullError
+from ouroboros.errors import (
+    LedgerCorruptError,
+    LedgerError,
+    LedgerFullError,
+    LedgerReadOnlyError,
+)
 
 BUSY_MS = 2000
 """How long a writer waits for another one."""
+SALVAGE = (
+    "Stop the engine and run 'ouroboros ledger salvage': it keeps the damaged files, and says what "
+    "would be lost before it does anything (docs/ledger-care.md)."
+)
+"""What to do about a damaged ledger."""
 _NO_SPACE = 1 << 16
 """Free bytes below which an I/O error is taken for a full disk."""
 
@@ -23,11 +34,51 @@ def make_file(path: Path) -> None:
         if path.stat().st_mode & 0o077:
             path.chmod(0o600)
         return
-    folder = os.open(path.parent, os.O_RDONLY)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring names that were made or changed in a folder onto the disk."""
+    handle = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(handle)
     finally:
-        os.close(folder)
+        os.close(handle)
+
+
+def settle(part: Path, path: Path) -> None:
+    """Give a finished file its name, on disk when this returns.
+
+    Raises:
+        OSError: it could not be done.
+    """
+    handle = os.open(part, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    part.replace(path)
+    sync_folder(path.parent)
+
+
+def salvaged(path: Path) -> Path:
+    """Return where a finished salvage waits to take a ledger's place."""
+    return path.with_name(f"{path.name}.salvaged")
+
+
+def adopt_salvaged(path: Path) -> None:
+    """Let a finished salvage take the ledger's place, if there is one; also after a kill.
+
+    The old side files go first: a write-ahead log must never meet a database that is not its own.
+    """
+    new = salvaged(path)
+    if not new.exists():
+        return
+    for side in (".mark", "-wal", "-shm"):
+        path.with_name(path.name + side).unlink(missing_ok=True)
+    sync_folder(path.parent)
+    new.replace(path)
+    sync_folder(path.parent)
 
 
 def identity(path: Path) -> tuple[int, int] | None:
@@ -91,6 +142,10 @@ def translated(path: Path) -> Iterator[None]:
     except (UnicodeEncodeError, OverflowError) as error:
         raise LedgerError(f"A value cannot be stored: {error}.") from error
     except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise _full(path) from error
+        if error.errno in {errno.EROFS, errno.EACCES, errno.EPERM}:
+            raise _read_only(path, str(error.strerror)) from error
         raise LedgerError(
             f"The ledger {path} cannot be opened: {error.strerror}.",
             hint="Check the folder's permissions and space.",
@@ -100,23 +155,34 @@ def translated(path: Path) -> Iterator[None]:
 def _error(error: sqlite3.Error, path: Path) -> LedgerError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _no_space(path)):
-        return LedgerFullError(
-            f"There is no space left for the ledger {path}; nothing was appended.",
-            hint="Free some space.",
-        )
+        return _full(path)
+    if code in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN}:
+        return _read_only(path, str(error))
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return LedgerError(
             f"The ledger {path} is locked by another process.",
             hint="Stop the other engine or tool that writes to it.",
         )
-    if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
-        return LedgerCorruptError(
-            f"The ledger {path} is damaged: {error}.",
-            hint="Keep the file as evidence and restore a copy from before.",
-        )
+    torn = str(error).startswith("Could not decode")  # the driver's own error, without a code
+    if torn or code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+        return LedgerCorruptError(f"The ledger {path} is damaged: {error}.", hint=SALVAGE)
     return LedgerError(
         f"The ledger {path} cannot be used: {error}.",
         hint="Check the disk and the folder's permissions.",
+    )
+
+
+def _full(path: Path) -> LedgerFullError:
+    return LedgerFullError(
+        f"There is no space left for the ledger {path}; nothing was appended.",
+        hint="Free some space.",
+    )
+
+
+def _read_only(path: Path, why: str) -> LedgerReadOnlyError:
+    return LedgerReadOnlyError(
+        f"The ledger {path} may not be written to, or its folder not: {why}.",
+        hint="Check owner and mode of the state folder, and that its file system is not read-only.",
     )
 
 

@@ -56,7 +56,27 @@ def _engine(event: ev.Event) -> str:
             about = f" {_name(event.candidate)}" if event.candidate else ""
             return f"{_name(event.severity)}{about}: {safe_line(event.text)}"
         case _:
-            return _rollback(event)
+            return _ledger(event) or _rollback(event)
+
+
+def _ledger(event: ev.Event) -> str:
+    match event:
+        case ev.EpochStarted():
+            lost = max(event.old_size - event.kept_size, 0)
+            said = (
+                f"epoch {event.epoch} started: entry {event.first_bad} was damaged, "
+                f"{event.kept_size} kept, {lost} lost"
+            )
+            return _because(said, event.reason)
+        case ev.Reconciled():
+            names = _names(tuple(c[:12] for c in event.unknown)) or "none"
+            return f"history compared with the ledger; commits that it does not know: {names}"
+        case ev.RetentionApplied():
+            return safe_line(event.text)
+        case ev.Unknown():
+            return f"unknown event '{_name(event.name)}' of another version"
+        case _:
+            return ""
 
 
 def _rollback(event: ev.Event) -> str:

@@ -9,6 +9,7 @@ new event kind can still read who, when and in which order.
 import msgspec
 
 from ouroboros.model.events import AnyEvent
+from ouroboros.model.statement import Signature
 
 SCHEMA = 1
 """Version of the entry layout, stored in each entry as `v`."""
@@ -20,7 +21,8 @@ GENESIS = "0" * 64
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One event, who caused it, when (UTC ns since the epoch), and the hash of the one before.
 
-    `idem` is unique in a ledger: appending the same key again returns the first entry.
+    `idem` is unique in a ledger: appending the same key again returns the first entry. `signature`
+    is there only where an operator signed the act; entries without it have no such key at all.
     """
 
     v: int
@@ -30,6 +32,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     idem: str
     prev: str
     event: AnyEvent
+    signature: Signature | msgspec.UnsetType = msgspec.UNSET
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +45,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     idem: str
     prev: str
     event: msgspec.Raw
+    signature: Signature | msgspec.UnsetType = msgspec.UNSET
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):

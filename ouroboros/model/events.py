@@ -7,7 +7,7 @@ talk to a newer engine; an unknown *kind* is handled by `Entry.event` being deco
 envelope (see `ouroboros.model.entry`).
 """
 
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 import msgspec
 
@@ -160,6 +160,68 @@ class AlertRaised(Event, frozen=True, kw_only=True):
     severity: str
     text: str
     candidate: str = ""
+
+
+# --- keeping the ledger -------------------------------------------------------------------------
+
+
+class EpochStarted(Event, frozen=True, kw_only=True):
+    """The ledger before was damaged: its good part stands before this entry, the rest is lost.
+
+    `old` is the end that the damaged ledger claimed to have, `kept` the end of the part that was
+    verified, `first_bad` the first entry that could not be trusted, and `quarantine` the folder
+    (below the state folder) in which the damaged files lie. What the lost entries said is unknown:
+    the fold ends whatever was on its way, and pauses until a human has looked (see `advance`).
+    """
+
+    epoch: int
+    old_size: int
+    old_head: str
+    kept_size: int
+    kept_head: str
+    first_bad: int
+    flaw: str
+    problem: str
+    quarantine: str
+    reason: str
+
+
+class Reconciled(Event, frozen=True, kw_only=True):
+    """The target's history was compared with a ledger that had lost entries.
+
+    `unknown` are commits in the branch that say they are promotions or rollbacks of ours, and that
+    the ledger does not know; `version` and `candidate` are the highest numbers that history and
+    refs name, so that no number is given twice.
+    """
+
+    epoch: int
+    unknown: tuple[str, ...]
+    version: int
+    candidate: int
+
+
+class RetentionApplied(Event, frozen=True, kw_only=True):
+    """What this names is no longer kept; the files are removed after the entry is on disk.
+
+    `names` is the evidence hash of a text with one removed evidence hash a line (empty: none),
+    `bytes` what all of it took, `refs` the candidates whose git refs went.
+    """
+
+    names: str
+    evidence: int
+    bytes: int
+    refs: tuple[str, ...]
+    trees: int
+    text: str
+
+
+class Unknown(Event, frozen=True, kw_only=True):
+    """An event of a kind that this version does not know; never written, only read.
+
+    It folds to nothing. Its bytes stay in the ledger as they are.
+    """
+
+    name: str
 
 
 # --- one candidate ------------------------------------------------------------------------------
@@ -360,6 +422,10 @@ AnyEvent = (
     | CycleStarted
     | CycleFinished
     | AlertRaised
+    | EpochStarted
+    | Reconciled
+    | RetentionApplied
+    | Unknown
     | Proposed
     | Screened
     | Applied
@@ -384,6 +450,11 @@ AnyEvent = (
     | RolledBack
 )
 """The union by which entries are decoded."""
+
+KINDS: frozenset[str] = frozenset(
+    str(event.__struct_config__.tag) for event in get_args(AnyEvent)
+) - {"unknown"}
+"""The tags of all events that this version writes."""
 
 MovingEvent = CandidateEvent | RollbackStarted | RolledBack
 """The events that go through the table of moves."""

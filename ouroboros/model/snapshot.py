@@ -13,7 +13,7 @@ from ouroboros.model.state import Candidate, Cycle, State
 
 
 class Activity(StrEnum):
-    """What the loop is doing; `halted` = it stopped itself and a human must act."""
+    """What the loop is doing; `halted`: it stopped itself, and `halt_reason` says what it needs."""
 
     IDLE = "idle"
     WORKING = "working"
@@ -26,7 +26,8 @@ class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The engine in about one kilobyte.
 
     `target_head` is the branch's commit now (empty if it cannot be read); `next_cycle_ns` is when
-    the next cycle is due (UTC ns; 0 when none is planned); `halt_reason` says what a human must do.
+    the next cycle is due (UTC ns; 0 when none is planned); `halt_reason` says what a human must do,
+    or that it goes on by itself when there is disk space.
     """
 
     engine_version: str

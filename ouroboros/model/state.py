@@ -171,6 +171,13 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     """How many tests of ideas were begun (a continued one counts once)."""
     discoveries: int = 0
     """How many candidates the evidence wanted to promote."""
+    epoch: int = 0
+    """How often this ledger was salvaged from a damaged one."""
+    reconciled: int = 0
+    """The newest epoch after which the target's history was compared with the ledger."""
+    version_floor: int = 0
+    candidate_floor: int = 0
+    """The highest numbers that lost entries are known to have given."""
 
 
 def advance(state: State, stored: Stored) -> State:
@@ -360,6 +367,15 @@ def _engine(state: State, event: ev.AnyEvent, stored: Stored) -> State:  # noqa:
             return replace(state, cycle=cycle, cycles=event.cycle)
         case ev.CycleFinished():
             return _cycle_finished(state, event, ts)
+        case ev.EpochStarted():
+            return _new_epoch(state, event, stored)
+        case ev.Reconciled():
+            return replace(
+                state,
+                reconciled=event.epoch,
+                version_floor=max(state.version_floor, event.version),
+                candidate_floor=max(state.candidate_floor, event.candidate),
+            )
         case ev.AlertRaised():
             alert = Alert(
                 seq=stored.entry.seq,
@@ -381,6 +397,51 @@ def _engine(state: State, event: ev.AnyEvent, stored: Stored) -> State:  # noqa:
             return _rolled_back(state, event, ts)
         case _:
             return state
+
+
+_PAST_PROMOTION = FINAL | {Phase.PROMOTED, Phase.KEPT}
+
+
+def _new_epoch(state: State, event: ev.EpochStarted, stored: Stored) -> State:
+    """Close what was on its way when entries were lost: nobody knows what became of it.
+
+    Nothing is guessed: a candidate before its promotion ends in error (an answer that a human gave
+    may be among what was lost, so that none is acted on), an intent is dropped (git is asked by
+    reconciliation instead), a version that was being rolled back counts as promoted, so that it can
+    be measured or rolled back again. The engine is paused until a human has looked.
+    """
+    ts = stored.entry.ts
+    text = f"Entries after {event.kept_size} of the ledger were lost: what became of it is unknown."
+    reason = Reason(code="error:ledger", text=text)
+    moved = []
+    for c in state.candidates.values():
+        if c.phase is Phase.ROLLING_BACK:
+            moved.append(replace(c, phase=Phase.PROMOTED, since_ns=ts))
+        elif c.phase not in _PAST_PROMOTION:
+            moved.append(
+                replace(
+                    c,
+                    phase=Phase.ERRORED,
+                    since_ns=ts,
+                    reasons=(reason,),
+                    expires_ns=0,
+                    approved_by="",
+                    approvals=(),
+                )
+            )
+    why = (
+        f"The ledger was salvaged (epoch {event.epoch}): entries after {event.kept_size} are lost. "
+        "Look at the alerts, then resume."
+    )
+    return replace(
+        _put(state, *moved),
+        epoch=event.epoch,
+        intent=None,
+        running=False,
+        paused=True,
+        pause_reason=why,
+        pause_actor=stored.entry.actor,
+    )
 
 
 def _measured(

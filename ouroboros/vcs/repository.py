@@ -12,15 +12,15 @@ from typing import Self
 from ouroboros.errors import OuroborosError, TargetError
 from ouroboros.model.proposal import FileChange
 from ouroboros.model.text import safe_line, safe_text
-from ouroboros.vcs import candidates, history, moves, objects, paths, reflocks
+from ouroboros.vcs import anchors, candidates, moves, objects, paths, reflocks
 from ouroboros.vcs.export import export
+from ouroboros.vcs.history import Ours, ours
 from ouroboros.vcs.indexlock import IndexLock
 from ouroboros.vcs.runner import FOLLOW_TIMEOUT, Git
 from ouroboros.vcs.values import (
     Built,
     CandidateRef,
     FileMode,
-    Marked,
     MoveState,
     Reverted,
     Source,
@@ -195,6 +195,10 @@ class Repository:
         """
         export(self._git, commit, dest)
 
+    def ours(self, commit: str, *, limit: int) -> tuple[Ours, ...]:
+        """Return the commits in a history that say they are promotions or rollbacks of ours."""
+        return ours(self._git, commit, limit=limit)
+
     # --- candidates -----------------------------------------------------------------------------
 
     def build_candidate(self, *, name: str, base: str, diff: str, message: str) -> Built:
@@ -239,6 +243,14 @@ class Repository:
     def keep_candidate(self, name: str, *, commit: str, checkpoint: str) -> None:
         """Set the refs of a candidate whose commits are there."""
         candidates.set_refs(self._git, name=name, commit=commit, checkpoint=checkpoint)
+
+    def keep_head(self, note: str, *, ts: int) -> str:
+        """Anchor a signed head of the ledger in `refs/ouroboros/heads`; return its commit.
+
+        Raises:
+            GitError: somebody else moved the ref meanwhile, or git failed.
+        """
+        return anchors.keep(self._git, note, seconds=ts // 10**9)
 
     # --- the branch -----------------------------------------------------------------------------
 
@@ -291,19 +303,6 @@ class Repository:
             if reflocks.clear_index(lock)
         ]
         return (*cleared, *reflocks.clear(self.git_dir, branch=branch, moving_to=moving_to))
-
-    def marked_commits(self, branch: str, *, since: str, limit: int) -> tuple[Marked, ...]:
-        """Return the commits of a branch after `since` that carry an engine's trailers.
-
-        Newest first, at most `limit`. Whoever copies such a commit (a cherry-pick) copies its
-        trailers, so that they prove nothing about who made it.
-
-        Raises:
-            TargetError: there is no such branch.
-        """
-        if not self.exists(since):
-            return ()
-        return history.marked(self._git, since=since, until=self.head(branch), limit=limit)
 
 
 def _not_a_repository(path: Path, error: str) -> OuroborosError:

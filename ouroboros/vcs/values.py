@@ -71,15 +71,3 @@ class CandidateRef(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     commit: str
     checkpoint: str
-
-
-class Marked(msgspec.Struct, frozen=True, kw_only=True):
-    """A commit with the trailers of an engine.
-
-    Which version it says it is, and how many entries the ledger had when it was made; -1 where a
-    trailer is missing or no number.
-    """
-
-    commit: str
-    version: int
-    ledger_size: int

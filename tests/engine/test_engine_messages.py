@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ouroboros.engine.messages import (
     candidate_message,
+    head_trailers,
     promotion_message,
     quoted,
     rollback_message,
@@ -19,8 +20,9 @@ from ouroboros.model.phase import Phase
 from ouroboros.model.state import Candidate
 from ouroboros.model.text import safe_text
 
-HEAD = Head(size=7, hash="ab" * 32)
-OURS = ["Ouroboros-Candidate", "Ouroboros-Version", "Ouroboros-Verdict", "Ouroboros-Ledger-Head"]
+HEAD = head_trailers("ouroboros/t-1", Head(size=7, hash="ab" * 32), "q83vASNFZ4k=")
+ANCHOR = ["Ouroboros-Ledger", "Ouroboros-Ledger-Head", "Ouroboros-Ledger-Root"]
+OURS = ["Ouroboros-Candidate", "Ouroboros-Version", "Ouroboros-Verdict", *ANCHOR]
 hostile = st.lists(
     st.sampled_from(
         [
@@ -68,8 +70,8 @@ def test_foreign_words_keep_their_place(
     for message in (promoted, candidate_message("c1", title)):
         assert safe_text(message) == message
         assert not re.search(r"\[skip ci\]|[#@]\w|\*\*|GH-\d", message, re.IGNORECASE)
-    assert promoted.count("\n") == 9
-    assert rollback_message(3, 2, ["c1"], reason, HEAD).count("\n") == 7
+    assert promoted.count("\n") == 11
+    assert rollback_message(3, 2, ["c1"], reason, HEAD).count("\n") == 9
     assert candidate_message("c1", title).count("\n") == 1
     assert re.findall(r"^([A-Z][\w-]*): ", promoted.rpartition("\n\n")[2], re.MULTILINE) == OURS
 
@@ -81,7 +83,7 @@ def test_git_finds_no_trailer_but_ours(words: str) -> None:
     c = candidate(title=words, rationale=words, proposer=words)
     assert trailers(promotion_message(c, 3, HEAD)) == OURS
     assert trailers(candidate_message("c1", words)) == []
-    ours = ["Ouroboros-Rollback-Of", "Ouroboros-Version", "Ouroboros-Ledger-Head"]
+    ours = ["Ouroboros-Rollback-Of", "Ouroboros-Version", *ANCHOR]
     assert trailers(rollback_message(3, 2, ["c1"], words, HEAD)) == ours
 
 

@@ -53,6 +53,12 @@ def test_an_empty_file_is_the_documented_defaults() -> None:
         ('[governor.autonomy]\npaths = [""]', 2, "relative to the repository"),
         ("[governor.autonomy]\nproposers = []", 2, "at least one glob"),
         ("[governor.autonomy]\nmin_gain = 1.0", 2, "below 1"),
+        ('[ledger]\nhead_file = "heads"', 2, "absolute path"),
+        ('[ledger]\nallowed_signers = "~/signers"', 2, "absolute path"),
+        ('[ledger]\nhead_webhook = "example.org"', 2, "https://"),
+        ("[ledger]\nrequire_signatures = true", 2, "needs operators"),
+        ('[ledger]\n[ledger.operators]\nann = "ssh-rsa AAAA"', 3, "ssh-ed25519"),
+        ("[ledger]\nhead_every = 0", 2, "duration"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_line(text: str, line: int, words: str) -> None:

@@ -77,7 +77,6 @@ POINTS: dict[str, tuple[Any, str]] = {
         f"recovery.{name}": (recovery, name)
         for name in (
             "sweep",
-            "check_tail",
             "adopt_or_check",
             "_clear_locks",
             "requeue_interrupted",

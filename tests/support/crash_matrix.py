@@ -39,7 +39,6 @@ SAMPLED = {
 """Points that are passed often: how many calls are cases, spread over all."""
 RECOVERY = (
     "sweep",
-    "check_tail",
     "adopt_or_check",
     "_clear_locks",
     "requeue_interrupted",

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ouroboros.config import Loaded, load
-from ouroboros.engine.core import Deps
+from ouroboros.engine.core import Deps, free_bytes
 from ouroboros.engine.daemon import Engine
 from ouroboros.engine.journal import Journals
 from ouroboros.errors import CancelledByHumanError
@@ -50,6 +50,8 @@ interval = "1h"
 watch_after = "1h"
 shutdown_grace = "1s"
 {engine}
+[storage]
+{storage}
 [benchmarks.b]
 command = ["true"]
 """
@@ -193,12 +195,15 @@ class World:
         self.executor = ScriptedExecutor()
         self.proposer = ListProposer()
         self.journals: Journals | None = None
+        self.clock_ns: Callable[[], int] = time.time_ns
+        self.free_bytes: Callable[[Path], int] = free_bytes
         self._ids = itertools.count()
         self.engines: list[Engine] = []
         self.stores: list[Store] = []
 
-    def configure(self, mode: str = "supervised", engine: str = "") -> None:
-        (self.root / "ouroboros.toml").write_text(CONFIG.format(mode=mode, engine=engine))
+    def configure(self, mode: str = "supervised", engine: str = "", storage: str = "") -> None:
+        text = CONFIG.format(mode=mode, engine=engine, storage=storage)
+        (self.root / "ouroboros.toml").write_text(text)
 
     def load(self) -> Loaded:
         return load(self.root / "ouroboros.toml")
@@ -228,7 +233,8 @@ class World:
             sandbox=LEVEL,
             load_config=self.load,
             find_python=lambda _: "/usr/bin/python3",
-            clock_ns=time.time_ns,
+            clock_ns=lambda: self.clock_ns(),  # noqa: PLW0108 - a test may change it later
+            free_bytes=lambda folder: self.free_bytes(folder),  # noqa: PLW0108 - same
             new_id=lambda: f"{run}-{next(self._ids)}",
             seed=lambda: 1,
             pid=os.getpid(),

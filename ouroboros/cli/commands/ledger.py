@@ -1,20 +1,20 @@
-"""`ledger list|get|verify|export`: the record, through the engine or straight from its file.
+"""`ledger list|get|verify`: the record, through the engine or straight from its file.
 
 The file can be read at any time, beside a running engine or without one: that is what makes it a
-record and not a service. `verify` and `export` therefore fall back to the target's own file where
-no engine runs, and say so.
+record and not a service. The commands therefore fall back to the target's own file where no engine
+runs, and say so. What moves or mends the file itself is in `ledger_files`.
 """
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING
 
 import click
 
+from ouroboros.cli.commands import ledger_files as files
 from ouroboros.cli.options import Command, Settings, help_if_alone
-from ouroboros.errors import ConflictError, LedgerError, NotFoundError
+from ouroboros.errors import NotFoundError
 
 if TYPE_CHECKING:
     from ouroboros.ledger.store import Store
@@ -197,65 +197,5 @@ def _verify_file(file: Path) -> "VerifyResult":
     )
 
 
-@ledger_command.command("export", cls=Command)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="PATH",
-    help="Write there (default: stdout).",
-)
-@click.option("--force", is_flag=True, help="Replace the output file if it is there.")
-@_FILE
-@click.pass_obj
-def export(settings: Settings, output: Path | None, file: Path | None, *, force: bool) -> None:
-    """Write all entries as JSON lines with their exact bytes.
-
-    A line is {"seq": N, "hash": "...", "entry": <the stored bytes>}. Reads the ledger file, so it
-    works with and without a running engine.
-    """
-    from ouroboros.cli import reach, terminal
-    from ouroboros.cli.results import Exported
-
-    if file is None and settings.socket is not None:
-        raise LedgerError(
-            "An export is read from the ledger file, which a socket does not lead to.",
-            hint="Run it on the engine's machine with --repo or --file.",
-        )
-    place = file or reach.locate(settings).ledger
-    if output is None:
-        _export(place, sys.stdout.buffer)
-        sys.stdout.buffer.flush()
-        return
-    count = _export_to(place, output, force=force)
-    if settings.json:
-        terminal.data(Exported(entries=count, path=str(output)))
-    else:
-        terminal.line(settings, f"Exported {count} entries to {output}.")
-
-
-def _export_to(place: Path, output: Path, *, force: bool) -> int:
-    """Write the whole file or nothing."""
-    if output.exists() and not force:
-        raise ConflictError(f"{output} exists already.", hint="Choose another name, or --force.")
-    part = output.with_name(f".{output.name}.part")
-    try:
-        with part.open("wb") as out:
-            count = _export(place, out)
-        part.replace(output)
-    except OSError as error:
-        raise LedgerError(f"{output} cannot be written: {error.strerror}.") from error
-    finally:
-        part.unlink(missing_ok=True)
-    return count
-
-
-def _export(place: Path, out: BinaryIO) -> int:
-    from ouroboros.cli import terminal
-    from ouroboros.cli.counting import LineCounter
-
-    with _opened(place) as store, terminal.progress("exporting") as report:
-        if report is None:
-            return store.export_jsonl(out)
-        counter = LineCounter(out, store.head().size, report)
-        return store.export_jsonl(cast("BinaryIO", counter))
+for _command in files.COMMANDS:
+    ledger_command.add_command(_command)
