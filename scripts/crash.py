@@ -17,6 +17,7 @@ import json
 import multiprocessing
 import os
 import platform
+import random
 import subprocess
 import sys
 import time
@@ -73,20 +74,27 @@ def _options() -> argparse.Namespace:
 def _run(cases: "Sequence[Case]", expected: "Outcome", *, jobs: int) -> "list[Result]":
     import crash_matrix as crash
 
-    results = []
+    results: list[Result] = []
+    # In any order but that of the groups, so that a run that is interrupted has seen all of them.
+    shuffled = random.Random(1).sample(list(cases), len(cases))  # noqa: S311 - an order
     # Workers are forked before any thread is started, and fork their engines themselves.
     with multiprocessing.get_context("fork").Pool(jobs) as pool:
-        done = pool.imap_unordered(partial(crash.run_case, expected=expected), cases)
-        for number, result in enumerate(done, start=1):
-            mark = f"BROKEN: {result.problem}" if result.problem else "holds"
-            where = f"{result.group}: {result.name}"
-            print(
-                f"[{number}/{len(cases)}] {result.seconds:5.1f} s  {where}: {mark}",
-                file=sys.stderr,
-                flush=True,
-            )
-            results.append(result)
+        done = pool.imap_unordered(partial(crash.run_case, expected=expected), shuffled)
+        try:
+            for result in done:
+                results.append(result)
+                _progress(result, len(results), len(cases))
+        except KeyboardInterrupt:
+            print(f"interrupted after {len(results)} of {len(cases)} cases", file=sys.stderr)
     return results
+
+
+def _progress(result: "Result", number: int, total: int) -> None:
+    mark = f"BROKEN: {result.problem}" if result.problem else "holds"
+    where = f"{result.group}: {result.name}"
+    print(
+        f"[{number}/{total}] {result.seconds:5.1f} s  {where}: {mark}", file=sys.stderr, flush=True
+    )
 
 
 def _table(results: "list[Result]", seconds: float, options: argparse.Namespace) -> str:

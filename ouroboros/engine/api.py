@@ -15,7 +15,7 @@ from ouroboros.model.entry import Head, Stored
 from ouroboros.model.phase import Phase
 from ouroboros.model.progress import Progress
 from ouroboros.model.snapshot import EngineStatus, Explanation, RollbackPreview, Snapshot
-from ouroboros.model.state import Candidate, Cycle, State, Version
+from ouroboros.model.state import Anchor, Candidate, Cycle, State, Version
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,6 +119,14 @@ class EngineApi(Protocol):
 
     async def cancel(self, name: str, *, actor: str, reason: str) -> None:
         """Stop a candidate anywhere before promotion."""
+        ...
+
+    async def move_anchor(self, ref: str, *, actor: str, reason: str, expect_anchor: str) -> Anchor:
+        """Put the anchor at a version: a number, a candidate's id, or `head` for the newest.
+
+        `expect_anchor` (a commit, may be empty) guards it. `NotFoundError`; `WrongPhaseError` for
+        one that was undone or is the anchor already; `ConflictError` if the anchor is elsewhere.
+        """
         ...
 
     async def rollback_preview(self, to: str) -> RollbackPreview:

@@ -35,11 +35,12 @@ from ouroboros.ledger.evidence import Evidence
 from ouroboros.ledger.retention import pruned
 from ouroboros.ledger.store import Store
 from ouroboros.model import events as ev
-from ouroboros.model.evaluation import SandboxLevel
+from ouroboros.model.evaluation import Purpose, SandboxLevel, Series
 from ouroboros.model.progress import Progress
 from ouroboros.model.state import Alert, Candidate, State
 from ouroboros.model.text import safe_text
 from ouroboros.model.topics import PROGRESS
+from ouroboros.model.verdict import Context
 from ouroboros.proposers import Proposer
 from ouroboros.vcs.repository import Repository
 
@@ -112,6 +113,8 @@ class Core:
     """Whether what nobody uses is being removed, so that nothing may begin to use it."""
     draining: bool = False
     progress: dict[str, Progress] = field(default_factory=dict)
+    measuring: set[str] = field(default_factory=set)
+    """What the executor is asked to measure besides candidates; cancelled where all must stop."""
     pythons: dict[str, str] = field(default_factory=dict)
     on_full: Callable[[], None] = lambda: None
     promoting: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -255,9 +258,16 @@ def hold_expiry(core: Core) -> int:
     return core.now() + core.config.config.governor.hold_expiry
 
 
-async def plan_for(core: Core, c: Candidate) -> Plan:
-    """Return the plan of a candidate's evaluation."""
-    config = core.config.config
+async def plan_for(
+    core: Core,
+    c: Candidate,
+    config: Config,
+    *,
+    purpose: Purpose = Purpose.CANDIDATE,
+    context: Context | None = None,
+    prior: tuple[Series, ...] = (),
+) -> Plan:
+    """Return the plan of a candidate's evaluation under its policy."""
     return Plan(
         candidate=c.id,
         attempt=c.attempt,
@@ -265,6 +275,24 @@ async def plan_for(core: Core, c: Candidate) -> Plan:
         base_commit=c.base,
         candidate_commit=c.commit,
         changed=tuple(f.path for f in c.files),
+        config=config,
+        python=await core.python(config),
+        seed=core.deps.seed(),
+        purpose=purpose,
+        context=context,
+        prior=prior,
+    )
+
+
+async def baseline_plan(core: Core, name: str, base: str, config: Config) -> Plan:
+    """Return a plan that is about no candidate, but about a commit as it stands."""
+    return Plan(
+        candidate=name,
+        attempt=1,
+        repository=str(core.deps.root),
+        base_commit=base,
+        candidate_commit=base,
+        changed=(),
         config=config,
         python=await core.python(config),
         seed=core.deps.seed(),

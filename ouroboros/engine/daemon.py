@@ -13,8 +13,10 @@ from functools import partial
 
 from ouroboros.config import Loaded, Mode
 from ouroboros.engine import recovery
+from ouroboros.engine.anchors import Anchors
 from ouroboros.engine.api import LedgerReport, LossyEvent, Submission
 from ouroboros.engine.blocking import Blocking
+from ouroboros.engine.budgets import Budgets
 from ouroboros.engine.bus import Bus, Listener
 from ouroboros.engine.core import Core, Deps
 from ouroboros.engine.cycles import Cycles
@@ -56,7 +58,7 @@ from ouroboros.model.snapshot import (
     Snapshot,
     trim,
 )
-from ouroboros.model.state import Candidate, Cycle, State, Version
+from ouroboros.model.state import Anchor, Candidate, Cycle, State, Version
 from ouroboros.model.topics import STATUS
 
 _log = logging.getLogger(__name__)
@@ -84,12 +86,14 @@ class Engine:
             ledger_thread=ledger_thread,
         )
         self._promoter = Promoter(self._core)
-        self._watch = Watch(self._core, self._promoter)
-        self._pipeline = Pipeline(self._core, self._promoter, self._watch)
+        budgets = Budgets(self._core)
+        watch = Watch(self._core, budgets, self._promoter)
+        self._pipeline = Pipeline(self._core, budgets, self._promoter, watch)
+        self._anchors = Anchors(self._core)
         self._cycles = Cycles(self._core, self._pipeline)
         self._disk = Disk(self._core)
         self._upkeep = Upkeep(
-            self._core, lambda: self._cycles.running or bool(self._watch.measuring)
+            self._core, lambda: self._cycles.running or bool(self._core.measuring)
         )
         self._sampler = ProcessSampler()
         self._sample = self._sampler.sample()
@@ -137,6 +141,7 @@ class Engine:
             spawn(self._live(), "live status"),
             spawn(self._disk.run(), "disk"),
             spawn(self._upkeep.run(), "upkeep"),
+            spawn(self._anchors.run(), "anchor"),
         ]
 
     async def _record_config(self) -> None:
@@ -492,9 +497,12 @@ class Engine:
             return await self._cycles.take(proposal, cycle=0, actor=actor, idem=idem)
 
     def _refuse_double(self, proposal: Proposal) -> None:
-        """The same diff on the same base is not given a second ticket in the lottery of noise."""
+        """The same diff on the same base is not taken twice while the first is on its way or in.
+
+        One that was refused may come again: it goes on with the evidence that is there.
+        """
         digest = hashlib.sha256(proposal.diff.encode(errors="surrogateescape")).hexdigest()
-        over = {Phase.ERRORED, Phase.CANCELLED, Phase.ROLLED_BACK}
+        over = {Phase.ERRORED, Phase.CANCELLED, Phase.REJECTED, Phase.ROLLED_BACK}
         for c in self._core.state.candidates.values():
             if c.diff == digest and c.base == proposal.base and c.phase not in over:
                 raise ConflictError(
@@ -539,6 +547,12 @@ class Engine:
         await core.recorder.record(ev.Cancelled(candidate=name, reason=reason), actor=actor)
         if c.phase is Phase.EVALUATING:
             await core.deps.executor.cancel(name)
+
+    async def move_anchor(self, ref: str, *, actor: str, reason: str, expect_anchor: str) -> Anchor:
+        """Put the anchor at a version, by a human."""
+        return await self._anchors.move(
+            ref, actor=actor, reason=reason, expect_anchor=expect_anchor
+        )
 
     async def rollback_preview(self, to: str) -> RollbackPreview:
         """Compute what a rollback would do."""

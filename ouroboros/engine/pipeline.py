@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
+from ouroboros.engine.budgets import Budgets
 from ouroboros.engine.core import (
     Core,
     hold_expiry,
@@ -33,6 +34,7 @@ from ouroboros.errors import (
 )
 from ouroboros.evaluation.screen import screen_text
 from ouroboros.governor.decide import Evidence, decide, screen_verdict
+from ouroboros.governor.in_force import blocked
 from ouroboros.model import events as ev
 from ouroboros.model.evaluation import EvaluationStatus
 from ouroboros.model.phase import IN_FLIGHT, Phase
@@ -52,8 +54,9 @@ _WORKING = IN_FLIGHT - {Phase.PROMOTING, Phase.ROLLING_BACK}
 class Pipeline:
     """Drives candidates; one task per candidate."""
 
-    def __init__(self, core: Core, promoter: Promoter, watch: Watch) -> None:
+    def __init__(self, core: Core, budgets: Budgets, promoter: Promoter, watch: Watch) -> None:
         self._core = core
+        self._budgets = budgets
         self._promoter = promoter
         self._watch = watch
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -90,7 +93,7 @@ class Pipeline:
             c.id for c in self._core.state.candidates.values() if c.phase is Phase.EVALUATING
         ]
         self._interrupted.update(running)
-        for name in (*running, *self._watch.measuring):
+        for name in (*running, *self._core.measuring):
             await self._core.deps.executor.cancel(name)
 
     async def close(self, grace_s: float) -> None:
@@ -225,11 +228,18 @@ class Pipeline:
     async def _start(self, c: Candidate) -> None:
         """Wait in line: too many test runs at once time each other out, which looks like a hang."""
         core = self._core
-        event = ev.EvaluationStarted(
-            candidate=c.id, attempt=c.attempt + 1, executor=core.deps.executor.name
-        )
+        await self._budgets.wait_for_kin(c)
         async with self._starting:
             await core.recorder.wait_for(lambda s: self._may_start(s, c.id))
+            policy = await self._budgets.policies.of(c)
+            await self._budgets.calibrator.ensure(c, policy.config)
+            await core.recorder.wait_for(lambda s: self._may_start(s, c.id))
+            event = ev.EvaluationStarted(
+                candidate=c.id,
+                attempt=c.attempt + 1,
+                executor=core.deps.executor.name,
+                context=await self._budgets.context(c),
+            )
             await core.recorder.record(event)
 
     def _may_start(self, state: State, name: str) -> bool:
@@ -240,8 +250,11 @@ class Pipeline:
 
     async def _evaluate(self, c: Candidate) -> None:
         core = self._core
+        policy = await self._budgets.policies.of(c)
+        prior = await self._budgets.prior(c)
+        plan = await plan_for(core, c, policy.config, context=c.context, prior=prior)
+        plan = await prior_of(core, plan)
         try:
-            plan = await prior_of(core, await plan_for(core, c))
             evaluation = await core.deps.executor.run(plan, core.report)
         except CancelledByHumanError:
             if c.id in self._interrupted:
@@ -267,12 +280,16 @@ class Pipeline:
             event = ev.Errored(candidate=c.id, room="evaluation", reason=cause, log=log)
             await core.recorder.record(event)
             return
+        policy = await self._budgets.policies.judging(c)
         evidence = Evidence(
             evaluation=evaluation,
             files=c.files,
             marks=c.marks,
-            config=core.config.config,
-            config_hash=core.config.hash,
+            config=policy.config,
+            config_hash=policy.hash,
+            proposer=c.proposer,
+            context=c.context,
+            moment=self._budgets.moment(c),
         )
         try:
             verdict = decide(evidence)
@@ -295,5 +312,10 @@ class Pipeline:
         await self._core.wait_open()
         async with self._core.promoting:
             fresh = self._core.state.candidates[c.id]
-            if fresh.phase is Phase.ACCEPTED and self._core.open:
+            if fresh.phase is not Phase.ACCEPTED or not self._core.open:
+                return
+            mode = self._core.config.config.governor.mode
+            if why := blocked(mode, approved=bool(fresh.approved_by)):
+                await self._promoter.block(fresh.id, why)
+            else:
                 await self._promoter.promote(fresh)

@@ -92,7 +92,7 @@ class Promoter:
         try:
             await core.git(repo.check_move, branch=core.branch, old=head, new=commit)
         except WorkTreeError as error:
-            await self._block(c.id, str(error))
+            await self.block(c.id, str(error))
             return
         intent = ev.PromotionStarted(
             candidate=c.id, branch=core.branch, expected_head=head, commit=commit, version=version
@@ -124,7 +124,7 @@ class Promoter:
                 return
         except WorkTreeError as error:
             if await self._where(intent) is not MoveState.DONE:
-                await self._block(c.id, str(error))
+                await self.block(c.id, str(error))
                 return
             await core.alert("work_tree_behind", "warning", str(error), c.id)
         except TargetError as error:
@@ -132,7 +132,7 @@ class Promoter:
                 raise
             # Nothing kept it alive between intent and move: a 'git gc' may have taken it away.
             text = f"The commit {intent.commit[:12]} to promote is gone: {error} Approve it again."
-            await self._block(c.id, text)
+            await self.block(c.id, text)
             return
         proof = ev.Promoted(
             candidate=c.id, version=intent.version, commit=intent.commit, branch=intent.branch
@@ -172,11 +172,12 @@ class Promoter:
     async def _conflict(self, c: Candidate, *reasons: Reason) -> None:
         """The change cannot be put on the new head: no, or (with an intent written) a human."""
         if self._core.state.candidates[c.id].phase is Phase.PROMOTING:
-            await self._block(c.id, " ".join(r.text for r in reasons))
+            await self.block(c.id, " ".join(r.text for r in reasons))
             return
         await self._core.recorder.record(ev.Rejected(candidate=c.id, reasons=reasons))
 
-    async def _block(self, name: str, text: str) -> None:
+    async def block(self, name: str, text: str) -> None:
+        """Hold what cannot be promoted now, although it was accepted, for a human."""
         event = ev.PromotionBlocked(candidate=name, reason=text, expires_ns=hold_expiry(self._core))
         await self._core.recorder.record(event)
         await self._core.alert("promotion_blocked", "warning", text, name)

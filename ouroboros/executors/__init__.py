@@ -28,6 +28,9 @@ class Executor(Protocol):
     """One way of running evaluations."""
 
     name: str
+    machine: str
+    """Describes where it measures, for the record: noise that was measured elsewhere says nothing
+    here."""
 
     async def run(self, plan: Plan, report: Report) -> Evaluation:
         """Carry out the plan: proof of files, tests, then paired benchmarks until decided."""

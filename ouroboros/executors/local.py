@@ -66,7 +66,7 @@ class LocalExecutor:
             clock_ns=clock_ns,
             journal=journal,
         )
-        self._machine = machine()
+        self.machine = machine()
         self._running: dict[str, _Running] = {}
 
     async def run(self, plan: Plan, report: Report) -> Evaluation:
@@ -77,7 +77,7 @@ class LocalExecutor:
         """
         with self._register(plan.candidate) as running:
             try:
-                return await evaluate(self._lab, plan, report, self._machine)
+                return await evaluate(self._lab, plan, report, self.machine)
             except asyncio.CancelledError:
                 running.absorb(plan.candidate)
                 raise

@@ -110,7 +110,8 @@ class Noise(msgspec.Struct, frozen=True, kw_only=True):
 
     `sd` is 1.4826 times the median absolute deviation of the pairs' log-ratios (for
     `Scale.DIFFERENCE`: of the differences in units of the margin, see `governor.compare`);
-    `pairs` is how many pairs it was taken from.
+    `pairs` is how many pairs it was taken from; `table` identifies the benchmark's own table of the
+    configuration, so that a changed benchmark is calibrated anew (empty: not known).
     """
 
     benchmark: str
@@ -119,6 +120,7 @@ class Noise(msgspec.Struct, frozen=True, kw_only=True):
     sd: float
     pairs: int
     measured_ns: int
+    table: str = ""
 
 
 def pairs_needed(sd: float, effect: float) -> int:

@@ -162,6 +162,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     intent: Intent | None = None
     alerts: tuple[Alert, ...] = ()
     anchor: Anchor | None = None
+    anchors: tuple[Anchor, ...] = ()
+    """The earlier anchors, oldest first: where the anchor returns to when its version is undone."""
     standing: Standing | None = None
     noise: tuple[Noise, ...] = ()
     """The newest calibration of each benchmark, metric and machine."""
@@ -230,12 +232,21 @@ def _one(state: State, event: ev.CandidateEvent, stored: Stored) -> State:
 
 
 def _counted(state: State, old: Candidate, event: ev.CandidateEvent) -> State:
-    """Count tests and discoveries, each once a candidate."""
+    """Count tests and discoveries, each once a test (a continued idea is the same one)."""
     if isinstance(event, ev.EvaluationStarted) and event.context is not None:
         return replace(state, tests=max(state.tests, event.context.test))
-    if state.candidates[old.id].discovered and not old.discovered:
+    new = state.candidates[old.id]
+    if new.discovered and not old.discovered and not _known_discovery(state, new):
         return replace(state, discoveries=state.discoveries + 1)
     return state
+
+
+def _known_discovery(state: State, new: Candidate) -> bool:
+    """Whether a candidate of the same test was discovered before: one test, one discovery."""
+    return new.context is not None and any(
+        c.discovered and c.id != new.id and c.context and c.context.test == new.context.test
+        for c in state.candidates.values()
+    )
 
 
 def _born(event: ev.Proposed, stored: Stored, policy: str) -> Candidate:
@@ -460,7 +471,8 @@ def _measured(
                 actor=actor,
                 reason=event.reason,
             )
-            return replace(state, anchor=anchor)
+            before = () if state.anchor is None else (state.anchor,)
+            return replace(state, anchor=anchor, anchors=(*state.anchors, *before))
         case ev.AnchorMeasured():
             standing = Standing(
                 anchor=event.anchor,

@@ -157,6 +157,7 @@ class CrashExecutor:
     """Built like `LocalExecutor`; says what the candidate's files say (`# effect -0.3`)."""
 
     name = "crash"
+    machine = "crash"
     witness: Witness
 
     def __init__(

@@ -303,9 +303,12 @@ class CrashWorld:
         self._acknowledge("proposed", name)
 
     async def _reach(self, client: Client, name: str, *phases: Phase) -> Candidate:
-        wanted = tuple(p.value for p in (*phases, *([Phase.ERRORED] if self.lenient else ())))
+        wanted = tuple(p.value for p in (*phases, Phase.ERRORED))
         request = wire.CandidateWait(id=self.ids[name], until=wanted, timeout_s=60)
-        return await client.call(request)
+        c = await client.call(request)
+        if c.phase is Phase.ERRORED and not self.lenient:
+            raise Broken(f"{name} ended in error: {c.reasons}")
+        return c
 
     async def _cancel(self, client: Client, name: str) -> None:
         c = await client.call(wire.CandidateGet(id=self.ids[name]))

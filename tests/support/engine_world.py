@@ -28,6 +28,7 @@ from ouroboros.model.evaluation import (
     Evaluation,
     EvaluationStatus,
     Pair,
+    Purpose,
     Sample,
     SandboxLevel,
     Series,
@@ -37,14 +38,16 @@ from ouroboros.model.events import AnyEvent
 from ouroboros.model.phase import Phase
 from ouroboros.model.progress import HotSpot, Progress
 from ouroboros.model.proposal import Proposal
-from ouroboros.model.state import Candidate
+from ouroboros.model.state import Candidate, State
 from ouroboros.proposers import Context
 from ouroboros.vcs.repository import Repository
 
+MACHINE = "test machine"
 LEVEL = SandboxLevel(backend="bwrap", version="test", limits="rlimits")
 CONFIG = """\
 [governor]
 mode = "{mode}"
+{governor}
 [engine]
 interval = "1h"
 watch_after = "1h"
@@ -85,15 +88,42 @@ FASTER = make_diff("m.py", "x + 1", "1 + x")
 OTHER = make_diff("m.py", "x * 2", "x + x")
 
 
-def series(effect: float) -> tuple[Series, ...]:
+def pairs(effect: float, count: int = 20) -> tuple[Pair, ...]:
+    """Return pairs without any noise, later than all pairs before."""
+
     def side(factor: float) -> Sample:
         return Sample(cpu_ns=int(1e8 * factor), wall_ns=int(1e8 * factor), rss_bytes=10**7)
 
-    pairs = tuple(
-        Pair(started_ns=i, candidate_first=False, baseline=side(1), candidate=side(1 + effect))
-        for i in range(1, 21)
+    return tuple(
+        Pair(
+            started_ns=time.monotonic_ns(),
+            candidate_first=False,
+            baseline=side(1),
+            candidate=side(1 + effect),
+        )
+        for _ in range(count)
     )
-    return tuple(Series(benchmark="b", stage=stage, pairs=pairs) for stage in Stage)
+
+
+def series(plan: Plan, effect: float, count: int = 20) -> tuple[Series, ...]:
+    """Return what an executor brings: prior pairs first, then `count` of its own, per stage."""
+    context = plan.context
+    if plan.purpose is Purpose.CANDIDATE:
+        anchored = (Stage.ANCHOR,) if context is not None and context.anchor else ()
+        stages = (Stage.SCREEN, Stage.CONFIRM, *anchored)
+    else:
+        stages = (Stage.ANCHOR if plan.purpose is Purpose.ANCHOR else Stage.SCREEN,)
+    prior = {s.stage: s for s in plan.prior}
+    none = Series(benchmark="b", stage=Stage.SCREEN, pairs=())
+    return tuple(
+        Series(
+            benchmark="b",
+            stage=stage,
+            pairs=(*prior.get(stage, none).pairs, *pairs(effect, count)),
+            inherited=prior.get(stage, none).inherited,
+        )
+        for stage in stages
+    )
 
 
 def evaluation(
@@ -110,33 +140,56 @@ def evaluation(
         candidate_commit=plan.candidate_commit,
         attempt=plan.attempt,
         checks=(check,),
-        series=series(effect) if status == "ok" else (),
+        series=series(plan, effect) if status == "ok" else (),
         assurance=Assurance.TESTS,
         sandbox=LEVEL,
-        machine="test",
+        machine=MACHINE,
         started_ns=1,
         wall_ns=1,
+        anchor_commit=plan.context.anchor if plan.context and status == "ok" else "",
     )
 
 
+def calibration(plan: Plan, name: str) -> Series:
+    """Return pairs of the baseline against itself, without any noise."""
+    return Series(benchmark=name, stage=Stage.CALIBRATE, pairs=pairs(0, 10))
+
+
 class ScriptedExecutor:
-    """Answers by `answer(plan)`; waits on `gate` first, so that tests can act meanwhile."""
+    """Answers by `answer(plan)`; waits on `gate` first, so that tests can act meanwhile.
+
+    Calibrations are answered by `noise(plan, name)` and wait on `noise_gate`.
+    """
 
     name = "scripted"
+    machine = MACHINE
 
     def __init__(self) -> None:
         self.answer: Callable[[Plan], Evaluation] = evaluation
+        self.noise: Callable[[Plan, str], Series] = calibration
+        self.calibrated: list[str] = []
         self.gate = asyncio.Event()
         self.gate.set()
+        self.noise_gate = asyncio.Event()
+        self.noise_gate.set()
         self.plans: list[Plan] = []
         self._cancelled: dict[str, asyncio.Event] = {}
 
     async def run(self, plan: Plan, report: Report) -> Evaluation:
         self.plans.append(plan)
         report(Progress(candidate=plan.candidate, stage="tests"))
+        await self._pass(plan, self.gate)
+        return self.answer(plan)
+
+    async def calibrate(self, plan: Plan, names: tuple[str, ...]) -> tuple[Series, ...]:
+        self.calibrated += names
+        await self._pass(plan, self.noise_gate)
+        return tuple(self.noise(plan, name) for name in names)
+
+    async def _pass(self, plan: Plan, gate: asyncio.Event) -> None:
         stop = self._cancelled.setdefault(plan.candidate, asyncio.Event())
         stop.clear()
-        waits = [asyncio.ensure_future(e.wait()) for e in (self.gate, stop)]
+        waits = [asyncio.ensure_future(e.wait()) for e in (gate, stop)]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -144,7 +197,6 @@ class ScriptedExecutor:
                 wait.cancel()
         if stop.is_set():
             raise CancelledByHumanError("cancelled")
-        return self.answer(plan)
 
     async def profile(self, plan: Plan) -> tuple[HotSpot, ...]:
         return ()
@@ -201,8 +253,10 @@ class World:
         self.engines: list[Engine] = []
         self.stores: list[Store] = []
 
-    def configure(self, mode: str = "supervised", engine: str = "", storage: str = "") -> None:
-        text = CONFIG.format(mode=mode, engine=engine, storage=storage)
+    def configure(
+        self, mode: str = "supervised", engine: str = "", storage: str = "", governor: str = ""
+    ) -> None:
+        text = CONFIG.format(mode=mode, engine=engine, storage=storage, governor=governor)
         (self.root / "ouroboros.toml").write_text(text)
 
     def load(self) -> Loaded:
@@ -260,6 +314,20 @@ class World:
     def events(self) -> list[AnyEvent]:
         with Store.open(self.state / "ledger.sqlite", read_only=True) as store:
             return [s.entry.event for s in store.entries()]
+
+
+async def until(engine: Engine, predicate: Callable[[State], bool], timeout_s: float = 20) -> State:
+    """Return the state once it fulfils the predicate."""
+    async with asyncio.timeout(timeout_s):
+        await engine._core.recorder.wait_for(predicate)
+    return engine.state
+
+
+async def called(condition: Callable[[], bool]) -> None:
+    """Return once something holds that no entry tells."""
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - there is no event for it
+            await asyncio.sleep(0.01)
 
 
 async def reach(engine: Engine, name: str, *phases: Phase, timeout_s: float = 20) -> Candidate:
