@@ -13,7 +13,14 @@ import msgspec
 
 from ouroboros.engine.core import Core, alert_key
 from ouroboros.engine.messages import candidate_message
-from ouroboros.errors import GitError, OuroborosError, PatchError, TargetError
+from ouroboros.errors import (
+    GitError,
+    LedgerCorruptError,
+    NotFoundError,
+    OuroborosError,
+    PatchError,
+    TargetError,
+)
 from ouroboros.ledger.store import Store
 from ouroboros.model import events as ev
 from ouroboros.model.phase import Phase
@@ -100,7 +107,7 @@ async def _restore(core: Core, c: Candidate) -> str:
         if await _commit_is_back(core, c):
             return f"set the refs of {c.id} again"
         why = f"its commit {c.commit[:12]} is gone and came out as another one when built again"
-    except (TargetError, PatchError, GitError) as error:
+    except (TargetError, PatchError, NotFoundError, LedgerCorruptError) as error:
         why = f"its commit {c.commit[:12]} is gone and cannot be built again: {error}"
     if c.phase is Phase.PROMOTING:
         return ""  # what is being moved is the intent's commit, and the promoter looks for that
@@ -130,8 +137,8 @@ async def _commit_is_back(core: Core, c: Candidate) -> bool:
 
 async def tell_unknown_promotions(core: Core) -> list[str]:
     """Raise an alert for each commit on the branch that an engine made and the ledger lacks."""
-    if not core.state.versions:
-        return []
+    if not core.state.versions or core.state.epoch > core.state.reconciled:
+        return []  # a salvaged ledger is compared as a whole (`engine.reconcile`)
     try:
         repository = core.deps.repository
         head = await core.git(repository.head, core.branch)

@@ -245,7 +245,7 @@ class Measuring(ScriptedExecutor):
             self.journal(plan.candidate, "b", Stage.SCREEN, index, pairs[-1])
             self.measured.append(index)
         own = Series(benchmark="b", stage=Stage.SCREEN, pairs=tuple(pairs))
-        return replace(evaluation(plan), series=(own, *series(-0.3)[1:]))
+        return replace(evaluation(plan), series=(own, *series(plan, -0.3)[1:]))
 
 
 async def test_an_engine_that_died_in_the_middle_goes_on_from_the_sixth_pair(

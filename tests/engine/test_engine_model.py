@@ -37,7 +37,7 @@ BY = "uid:tester"
 FILES = 12
 SOURCE = "def f(x):\n    return x + 1\n"
 FLYING = frozenset({Phase.PROPOSED, Phase.SCREENED, Phase.APPLIED})
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 CONFIG = """\
 [governor]
 mode = "supervised"
