@@ -140,6 +140,13 @@ class Journals:
                 self._close(candidate)
                 _cut(self._path(candidate), end)
 
+    def count(self, candidate: str) -> int:
+        """Return how many pairs a journal holds; 0 where it cannot be read. Blocking."""
+        try:
+            return sum(len(series.pairs) for series in read(self._path(candidate)).series)
+        except OSError:
+            return 0
+
     def drop(self, candidate: str) -> None:
         """Remove a journal, for its evaluation is over; may be gone already. Blocking."""
         with self._lock:

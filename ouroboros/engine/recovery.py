@@ -87,10 +87,18 @@ async def requeue_interrupted(core: Core) -> tuple[str, ...]:
         if candidate.phase is Phase.EVALUATING:
             text = "the engine ended before the evaluation was complete"
             await core.recorder.record(ev.Requeued(candidate=candidate.id, reason=text))
-            done.append(f"requeued {candidate.id}")
+            done.append(f"requeued {candidate.id}{await _kept_pairs(core, candidate.id)}")
         elif candidate.phase in {Phase.PROMOTING, Phase.ROLLING_BACK}:
             done.append(f"finishing {candidate.phase.value.replace('_', ' ')} of {candidate.id}")
     return tuple(done)
+
+
+async def _kept_pairs(core: Core, name: str) -> str:
+    """Say how many pairs of an interrupted evaluation are there to go on from."""
+    if core.deps.journals is None:
+        return ""
+    count = await asyncio.to_thread(core.deps.journals.count, name)
+    return f" with the {count} pairs that it had" if count else ""
 
 
 async def _sweep_pairs(core: Core) -> None:

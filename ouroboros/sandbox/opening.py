@@ -62,7 +62,8 @@ def discover(limits: Limits, folder: Path) -> Offer:
         (left, "control groups"),
         (folders, "scratch folders"),
     )
-    swept = tuple(f"ended or removed {n} {what} of a dead engine" for n, what in counts if n)
+    told = ", ".join(f"{what}: {n}" for n, what in counts if n)
+    swept = (f"cleaned up after dead engines ({told})",) if told else ()
     return Offer(choose(limits, folder), groups, swept)
 
 

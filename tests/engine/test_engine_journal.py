@@ -21,6 +21,7 @@ from ouroboros.engine.journal import Journals, read
 from ouroboros.errors import CancelledByHumanError
 from ouroboros.evaluation.plan import Plan
 from ouroboros.executors import Report
+from ouroboros.model import events as ev
 from ouroboros.model.evaluation import (
     Evaluation,
     Pair,
@@ -272,6 +273,8 @@ async def test_an_engine_that_died_in_the_middle_goes_on_from_the_sixth_pair(
     assert second.measured == [5, 6, 7, 8, 9]
     assert c.evaluation.series[0].pairs == tuple(pair(n) for n in range(1, 11))
     assert second.plans[0].prior[0].inherited == 0
+    started = [e for e in world.events() if isinstance(e, ev.EngineStarted)][-1]
+    assert started.recovered == (f"requeued {name} with the 5 pairs that it had",)
     assert list((world.state / "journal").iterdir()) == []
 
 
