@@ -860,8 +860,8 @@ def _check(config: Config, text: str, origin: str) -> None:
     _check_commands(config, text, origin)
     _check_paths(config, text, origin)
     _check_network(config, text, origin)
-    _check_contradictions(config, text, origin)
     _check_ledger(config.ledger, text, origin)
+    _check_contradictions(config, text, origin)
 
 
 def _check_contradictions(config: Config, text: str, origin: str) -> None:

@@ -45,6 +45,11 @@ class Paths(msgspec.Struct, frozen=True, kw_only=True):
         return self.state / "cache"
 
     @property
+    def journal(self) -> Path:
+        """Folder of the pairs of evaluations that are not complete."""
+        return self.state / "journal"
+
+    @property
     def lock(self) -> Path:
         """Locked (flock) by the one engine of this target."""
         return self.state / "engine.lock"

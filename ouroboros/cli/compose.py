@@ -26,6 +26,7 @@ from ouroboros.cli.reach import is_answering
 from ouroboros.config import FILE_NAME, Config, Loaded, load
 from ouroboros.engine.core import Deps
 from ouroboros.engine.daemon import Engine
+from ouroboros.engine.journal import Journals
 from ouroboros.engine.lock import EngineLock
 from ouroboros.engine.tasks import spawn
 from ouroboros.errors import (
@@ -35,7 +36,7 @@ from ouroboros.errors import (
     MachineError,
     OuroborosError,
 )
-from ouroboros.executors.local import LocalExecutor, find_python
+from ouroboros.executors.local import LocalExecutor, find_python, machine
 from ouroboros.ledger.evidence import Evidence
 from ouroboros.ledger.store import Store
 from ouroboros.paths import Paths, make_private, paths_for
@@ -122,12 +123,14 @@ def _deps(
 ) -> Deps:
     evidence = Evidence(paths.evidence)
     trees = Repository.open(paths.root)  # its own: exports do not wait for the engine's git thread
+    journals = Journals(paths.journal, machine=machine(), sandbox=sandbox.level)
     executor = LocalExecutor(
         sandbox=sandbox,
         export=trees.export,
         put_evidence=evidence.put,
         cache=paths.cache / "trees",
         clock_ns=time.time_ns,
+        journal=journals.take,
     )
     return Deps(
         target=paths.target,
@@ -149,7 +152,14 @@ def _deps(
         pid=os.getpid(),
         engine_version=__version__,
         protocol=PROTOCOL,
+        journals=journals,
+        swept=(*sandbox.swept, *_swept_evidence(evidence)),
     )
+
+
+def _swept_evidence(evidence: Evidence) -> tuple[str, ...]:
+    count = evidence.sweep()
+    return (f"removed {count} half-written evidence files",) if count else ()
 
 
 def _proposers(config: Config) -> dict[str, Proposer]:

@@ -18,6 +18,7 @@ from ouroboros.config import Config, Loaded
 from ouroboros.engine.api import LossyEvent
 from ouroboros.engine.blocking import Blocking
 from ouroboros.engine.bus import Bus
+from ouroboros.engine.journal import Journals
 from ouroboros.engine.recorder import Recorder
 from ouroboros.engine.tasks import spawn
 from ouroboros.errors import (
@@ -85,6 +86,10 @@ class Deps:
     pid: int
     engine_version: str
     protocol: str
+    journals: Journals | None = None
+    """Keeps pairs of evaluations that are not complete; without it an interruption loses them."""
+    swept: tuple[str, ...] = ()
+    """What was left of engines that are gone and was ended before this one was built, in words."""
     free_bytes: Callable[[Path], int] = free_bytes
     """How much may still be written to a folder's file system."""
 
@@ -185,15 +190,19 @@ class Core:
         else:
             self.halt(f"{error} Then resume.")
 
-    async def alert(self, code: str, severity: str, text: str, candidate: str = "") -> None:
+    async def alert(
+        self, code: str, severity: str, text: str, candidate: str = "", *, idem: str = ""
+    ) -> None:
         """Write an alert to the ledger and send it; a failing sink is logged.
+
+        The same `idem` again raises no second one.
 
         Its text is made safe before it is an alert: sinks are foreign packages that know nothing of
         what it quotes.
         """
         text = safe_text(text, limit=_LONGEST_ALERT)
         event = ev.AlertRaised(code=code, severity=severity, text=text, candidate=candidate)
-        stored = await self.recorder.record(event)
+        stored = await self.recorder.record(event, idem=idem)
         alert = Alert(
             seq=stored.entry.seq,
             ts=stored.entry.ts,
@@ -232,6 +241,11 @@ class Core:
                 f"The evidence {name[:12]} was pruned by retention on {date}.",
                 hint="[storage] keep_evidence says how long it is kept.",
             ) from None
+
+
+def alert_key(name: str) -> str:
+    """Return the idempotency key of an alert that is raised once."""
+    return f"alert:{name}"
 
 
 def reason_of(error: OuroborosError) -> str:
@@ -283,3 +297,16 @@ async def baseline_plan(core: Core, name: str, base: str, config: Config) -> Pla
         python=await core.python(config),
         seed=core.deps.seed(),
     )
+
+
+async def prior_of(core: Core, plan: Plan) -> Plan:
+    """Return the plan with the pairs that an interrupted attempt took; keeps those that come."""
+    if core.deps.journals is None:
+        return plan
+    return await asyncio.to_thread(core.deps.journals.begin, plan)
+
+
+async def pairs_done(core: Core, candidate: str) -> None:
+    """Forget the pairs of an evaluation that is over: the ledger has them, or nobody wants them."""
+    if core.deps.journals is not None:
+        await asyncio.to_thread(core.deps.journals.drop, candidate)

@@ -63,7 +63,7 @@ from ouroboros.metrics.process import ProcessSampler
 from ouroboros.model import events as ev
 from ouroboros.model.entry import Head, Stored
 from ouroboros.model.oversight import GovernorStatus, Recomputed
-from ouroboros.model.phase import FINAL, IN_FLIGHT, Phase
+from ouroboros.model.phase import IN_FLIGHT, Phase
 from ouroboros.model.proof import Consistency, Heads, Inclusion
 from ouroboros.model.proposal import Proposal
 from ouroboros.model.snapshot import (
@@ -143,8 +143,7 @@ class Engine:
         await core.recorder.load()
         await self._heads.start()
         await recovery.adopt_or_check(core, branch)
-        await core.git(core.deps.repository.clear_left_over_locks)
-        recovered = await recovery.requeue_interrupted(core)
+        recovered = await recovery.recover(core)
         await self._limits.adopt()
         started = ev.EngineStarted(
             engine_version=core.deps.engine_version,
@@ -206,6 +205,8 @@ class Engine:
             await self._last_entry()
             await self._heads.close()
         core.bus.close()
+        if core.deps.journals is not None:
+            core.deps.journals.close()
         core.git_thread.close()
         core.ledger_thread.close()
 
@@ -390,13 +391,11 @@ class Engine:
     async def diff(self, name: str) -> str:
         """Return a candidate's diff as it was proposed, or as rebased."""
         c, core = self.candidate(name), self._core
-        if c.commit and c.phase is not Phase.PROPOSED:
-            try:
-                return await core.git(core.deps.repository.diff, c.base, c.commit)
-            except TargetError:
-                if c.phase not in FINAL:
-                    raise
-                # Its refs were removed by retention, and git forgot the commit: as proposed, then.
+        repository = core.deps.repository
+        # The commit of a candidate that is over for long may be gone; its proposal is kept.
+        there = bool(c.commit) and await core.git(repository.exists, c.commit)
+        if there:
+            return await core.git(repository.diff, c.base, c.commit)
         return (await core.get_evidence(c.diff)).decode(errors="replace")
 
     async def log(self, name: str, check: str) -> str:

@@ -12,7 +12,14 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from ouroboros.engine.budgets import Budgets
 from ouroboros.engine.circuit import break_circuit
-from ouroboros.engine.core import Core, hold_expiry, plan_for, reason_of
+from ouroboros.engine.core import (
+    Core,
+    hold_expiry,
+    pairs_done,
+    plan_for,
+    prior_of,
+    reason_of,
+)
 from ouroboros.engine.freeze import Freeze, frozen_until
 from ouroboros.engine.messages import candidate_message
 from ouroboros.engine.promotion import Promoter
@@ -246,6 +253,7 @@ class Pipeline:
         policy = await self._budgets.policies.of(c)
         prior = await self._budgets.prior(c)
         plan = await plan_for(core, c, policy.config, context=c.context, prior=prior)
+        plan = await prior_of(core, plan)
         try:
             evaluation = await core.deps.executor.run(plan, core.report)
         except CancelledByHumanError:
@@ -253,8 +261,15 @@ class Pipeline:
                 self._interrupted.discard(c.id)
                 text = "interrupted before it was complete"
                 await core.recorder.record(ev.Requeued(candidate=c.id, reason=text))
-            return  # else cancelled: the phase says so already
-        await core.recorder.record(ev.Evaluated(candidate=c.id, evaluation=evaluation))
+                return
+            await pairs_done(core, c.id)
+            return  # cancelled: the phase says so already
+        try:
+            await core.recorder.record(ev.Evaluated(candidate=c.id, evaluation=evaluation))
+        except IllegalMoveError:
+            await pairs_done(core, c.id)  # cancelled at the last moment
+            raise
+        await pairs_done(core, c.id)
 
     async def _judge(self, c: Candidate) -> None:
         core = self._core

@@ -125,6 +125,13 @@ class Promoter:
                 await self.block(c.id, str(error))
                 return
             await core.alert("work_tree_behind", "warning", str(error), c.id)
+        except TargetError as error:
+            if await core.git(repo.exists, intent.commit):
+                raise
+            # Nothing kept it alive between intent and move: a 'git gc' may have taken it away.
+            text = f"The commit {intent.commit[:12]} to promote is gone: {error} Approve it again."
+            await self.block(c.id, text)
+            return
         proof = ev.Promoted(
             candidate=c.id, version=intent.version, commit=intent.commit, branch=intent.branch
         )
@@ -299,9 +306,12 @@ class Promoter:
             else:
                 await self._must_wait(intent.candidates[0], error)
         except (TargetError, MachineError) as error:
-            await self._must_wait(intent.candidates[0], error)
+            if isinstance(error, TargetError) and not await core.git(repo.exists, intent.commit):
+                await self._again(intent, error)  # a 'git gc' took it away: make it anew
+            else:
+                await self._must_wait(intent.candidates[0], error)
 
-    async def _again(self, intent: Intent, error: BranchMovedError) -> None:
+    async def _again(self, intent: Intent, error: TargetError) -> None:
         """The branch moved after the intent: done already, or planned anew on the new head."""
         core = self._core
         if await self._where(intent) is MoveState.DONE:

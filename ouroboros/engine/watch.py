@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from ouroboros.config import Config
 from ouroboros.engine.budgets import Budgets
-from ouroboros.engine.core import Core, plan_for
+from ouroboros.engine.core import Core, pairs_done, plan_for, prior_of
 from ouroboros.engine.promotion import Promoter
 from ouroboros.errors import CancelledByHumanError, MeasurementError
 from ouroboros.governor.anchor import compared
@@ -50,6 +50,7 @@ class Watch:
             purpose=Purpose.WATCH,
             context=_without_anchor(c.context),
         )
+        plan = await prior_of(core, plan)
         core.measuring.add(c.id)
         try:
             evaluation = await core.deps.executor.run(plan, core.report)
@@ -58,6 +59,7 @@ class Watch:
         finally:
             core.measuring.discard(c.id)
         if core.state.candidates[c.id].phase is not Phase.PROMOTED:
+            await pairs_done(core, c.id)
             return
         worse, blind = "", ""
         try:
@@ -69,6 +71,7 @@ class Watch:
         if worse:
             await core.alert("regression", "critical", worse, c.id)
             await self._promoter.rollback_until_it_holds(c.id, f"watch: {worse}")
+            await pairs_done(core, c.id)
             return
         text = "measured again, no regression"
         if blind:
@@ -76,6 +79,7 @@ class Watch:
             await core.alert("watch_blind", "warning", text, c.id)
         if core.state.candidates[c.id].phase is Phase.PROMOTED:
             await core.recorder.record(ev.Kept(candidate=c.id, reason=text))
+        await pairs_done(core, c.id)
 
     async def _due(self, c: Candidate) -> bool:
         """Wait until the watch is due; False when the candidate left `promoted` meanwhile.

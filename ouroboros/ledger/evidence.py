@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ouroboros.errors import LedgerCorruptError, LedgerError, LedgerFullError, NotFoundError
 
+_HALF = "put-"
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
@@ -92,6 +93,20 @@ class Evidence:
         if found != name:
             raise _altered(path, found)
 
+    def sweep(self) -> int:
+        """Remove what a killed writer left half-written; return how many. No writer may be alive.
+
+        Raises:
+            LedgerError: the folder cannot be read.
+        """
+        try:
+            left = list(self._root.glob(f"??/{_HALF}*"))
+            for path in left:
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise LedgerError(f"Evidence in {self._root} cannot be swept: {error}.") from error
+        return len(left)
+
     def _path(self, name: str) -> Path:
         return self._root / name[:2] / name[2:]
 
@@ -104,7 +119,7 @@ class Evidence:
         if _holds(target, data):
             os.utime(target)  # as new: retention must not take what an entry is about to name
         else:
-            handle, name = tempfile.mkstemp(dir=folder, prefix="put-")
+            handle, name = tempfile.mkstemp(dir=folder, prefix=_HALF)
             try:
                 with os.fdopen(handle, "wb") as file:
                     file.write(data)

@@ -36,7 +36,7 @@ def _engine(event: ev.Event) -> str:
                 f"at {_short(event.commit)}"
             )
         case ev.EngineStarted():
-            recovered = f"; recovered {_names(event.recovered)}" if event.recovered else ""
+            recovered = f"; recovery: {_names(event.recovered)}" if event.recovered else ""
             version, mode = _name(event.engine_version), _name(event.mode)
             return f"engine {version} started in {mode} mode{recovered}"
         case ev.EngineStopped():

@@ -15,6 +15,7 @@ import uuid
 from pathlib import Path
 from typing import Self
 
+from ouroboros import owner
 from ouroboros.sandbox.meter import GroupMeter
 
 _ROOT = Path("/sys/fs/cgroup")
@@ -160,21 +161,23 @@ class Groups:
             raise
         return Group(folders)
 
-    def sweep(self) -> None:
-        """Remove groups that engines left behind which were killed."""
-        for parent in self._parents:
-            for folder in parent.glob(f"{_PREFIX}*"):
-                pid = folder.name.removeprefix(_PREFIX).split("-")[0]
-                if not pid.isdigit() or Path("/proc", pid).exists():
-                    continue
-                with contextlib.suppress(OSError):  # not empty: not ours to end
-                    folder.rmdir()
+    def sweep(self) -> int:
+        """Remove groups that killed engines left behind, and end what still runs in them; how many.
+
+        A run's processes die with its namespace; without one (Landlock, no containment) a daemon
+        of the run outlives launcher and engine, and would work on beside the next measurement.
+        """
+        folders = [f for parent in self._parents for f in parent.glob(f"{_PREFIX}*")]
+        left = [f for f in folders if owner.is_gone(f.name.removeprefix(_PREFIX))]
+        for folder in left:
+            Group((folder,)).clear()
+        return len({folder.name for folder in left})
 
     def works(self) -> bool:
         """Whether a group with limits can really be made."""
         try:
             self.create(
-                f"{os.getpid()}-probe-{uuid.uuid4().hex}", memory=1 << 28, processes=8
+                f"{owner.label()}-probe-{uuid.uuid4().hex}", memory=1 << 28, processes=8
             ).remove()
         except OSError:
             return False

@@ -419,7 +419,8 @@ class Desk:
             with contextlib.suppress(OSError):
                 for name in os.listdir(parent):
                     if name.startswith(prefix):
-                        os.rmdir(f"{parent}/{name}")
+                        with contextlib.suppress(OSError):  # one that is in use keeps no other
+                            os.rmdir(f"{parent}/{name}")
         with contextlib.suppress(OSError):
             removal.remove(scratch)
 

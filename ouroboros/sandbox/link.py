@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from ouroboros import owner
 from ouroboros.errors import SandboxError
 from ouroboros.sandbox.landlock import Order
 from ouroboros.sandbox.strays import end_strays, marked
@@ -95,7 +96,7 @@ class Link:
         """
         self._scratch = scratch
         self._ids = itertools.count(1)
-        self._name = f"{os.getpid()}-{uuid.uuid4().hex}-"
+        self._name = f"{owner.label()}-{uuid.uuid4().hex}-"
         self._waiting: dict[int, asyncio.Future[Reply]] = {}
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None

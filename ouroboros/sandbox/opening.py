@@ -1,12 +1,11 @@
 """Opening a sandbox: a private folder, what this machine offers, and what dead engines left."""
 
 import contextlib
-import os
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
-import psutil
-
+from ouroboros import owner
 from ouroboros.config import Sandbox as Limits
 from ouroboros.model.evaluation import SandboxLevel
 from ouroboros.sandbox import drop, landlock
@@ -19,15 +18,18 @@ from ouroboros.sandbox.strays import end_strays
 _SCRATCH = "ouroboros-sandbox-"
 
 
+class Offer(NamedTuple):
+    """What this machine offers, and what was ended and removed on the way, in words."""
+
+    rung: Rung
+    groups: Groups | None
+    swept: tuple[str, ...]
+
+
 def scratch_folder(parent: Path | None) -> Path:
-    """Make a private folder, and remove those of engines that were killed. Blocking."""
+    """Make a private folder. Blocking."""
     parent = parent or Path(tempfile.gettempdir())
-    for old in parent.glob(f"{_SCRATCH}*"):
-        pid = old.name.removeprefix(_SCRATCH).split("-")[0]
-        if pid.isdigit() and not psutil.pid_exists(int(pid)):
-            with contextlib.suppress(OSError):
-                remove(str(old))
-    return Path(tempfile.mkdtemp(prefix=f"{_SCRATCH}{os.getpid()}-", dir=parent))
+    return Path(tempfile.mkdtemp(prefix=f"{_SCRATCH}{owner.label()}-", dir=parent))
 
 
 def level(binary: Rung, groups: Groups | None) -> SandboxLevel:
@@ -48,16 +50,29 @@ def level(binary: Rung, groups: Groups | None) -> SandboxLevel:
     )
 
 
-def discover(limits: Limits, folder: Path) -> tuple[Rung, Groups | None]:
-    """Try everything once. Blocking."""
-    end_strays(_of_a_dead_engine)
+def discover(limits: Limits, folder: Path) -> Offer:
+    """Clean up after engines that were killed, and try everything once. Blocking."""
+    processes = end_strays(owner.is_gone)
     write_etc(folder / "etc")
     groups = Groups.find()
-    if groups is not None:
-        groups.sweep()
-    return choose(limits, folder), groups
+    left = groups.sweep() if groups is not None else 0
+    folders = _sweep_folders(folder.parent)  # last: no process is left that writes to them
+    counts = (
+        (processes, "processes of runs"),
+        (left, "control groups"),
+        (folders, "scratch folders"),
+    )
+    told = ", ".join(f"{what}: {n}" for n, what in counts if n)
+    swept = (f"cleaned up after dead engines ({told})",) if told else ()
+    return Offer(choose(limits, folder), groups, swept)
 
 
-def _of_a_dead_engine(mark: str) -> bool:
-    pid = mark.partition("-")[0]
-    return pid.isdigit() and not psutil.pid_exists(int(pid))
+def _sweep_folders(parent: Path) -> int:
+    """Remove the private folders of engines that were killed; how many."""
+    removed = 0
+    for old in parent.glob(f"{_SCRATCH}*"):
+        if owner.is_gone(old.name.removeprefix(_SCRATCH)):
+            with contextlib.suppress(OSError):
+                remove(str(old))
+                removed += 1
+    return removed

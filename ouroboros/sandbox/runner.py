@@ -59,6 +59,8 @@ class Sandbox:
             groups: where control groups can be made, or None.
         """
         self.level = level(binary, groups)
+        self.swept: tuple[str, ...] = ()
+        """What was left of dead engines and ended when this was opened, in words."""
         self._scratch = scratch
         self._binary = binary if isinstance(binary, bwrap.Bubblewrap) else None
         self._landlock = binary if isinstance(binary, landlock.Landlock) else None
@@ -83,11 +85,13 @@ class Sandbox:
         """
         folder = await asyncio.to_thread(scratch_folder, scratch)
         try:
-            binary, groups = await asyncio.to_thread(discover, limits, folder)
+            offer = await asyncio.to_thread(discover, limits, folder)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        return cls(folder, binary, groups)
+        sandbox = cls(folder, offer.rung, offer.groups)
+        sandbox.swept = offer.swept
+        return sandbox
 
     def level_for(self, limits: Limits) -> SandboxLevel:
         """What contains runs with these limits: services may be let through to them."""

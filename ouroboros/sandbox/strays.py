@@ -16,16 +16,19 @@ from ouroboros.sandbox.launcher import RUN_MARK
 _ROUNDS = 5
 
 
-def end_strays(ours: Callable[[str], bool]) -> None:
-    """Kill all processes whose mark is `ours`, until none is found. Takes milliseconds."""
+def end_strays(ours: Callable[[str], bool]) -> int:
+    """Kill all processes whose mark is `ours`, until none is found; how many. Milliseconds."""
+    ended: set[int] = set()
     for _ in range(_ROUNDS):
         found = [process for process in psutil.process_iter() if ours(_mark(process))]
         for process in found:
             with contextlib.suppress(psutil.Error):
                 process.kill()
         if not found:
-            return
+            break
+        ended |= {process.pid for process in found}
         psutil.wait_procs(found, timeout=1)
+    return len(ended)
 
 
 def marked(mark: str) -> list[int]:

@@ -11,7 +11,6 @@ Refs keep the objects alive: `refs/ouroboros/candidates/NAME` is the candidate,
 transaction; there is never one without the other.
 """
 
-import os
 import re
 import shutil
 import tempfile
@@ -19,8 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
-
+from ouroboros import owner
 from ouroboros.errors import MachineError, Misuse, PatchConflictError, PatchError
 from ouroboros.model.text import safe_line, safe_text
 from ouroboros.vcs import objects, paths
@@ -39,7 +37,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 def scratch(git: Git) -> Iterator[tuple[Git, Path]]:
     """Hand out git with a fresh index and an empty work tree, and the folder they are in."""
     try:
-        temporary = tempfile.TemporaryDirectory(prefix=f"{_SCRATCH}{os.getpid()}-")
+        temporary = tempfile.TemporaryDirectory(prefix=f"{_SCRATCH}{owner.label()}-")
     except OSError as error:
         raise MachineError(
             f"No temporary folder can be made: {error.strerror}.",
@@ -55,8 +53,7 @@ def scratch(git: Git) -> Iterator[tuple[Git, Path]]:
 def sweep_scratch() -> None:
     """Remove the scratch folders of processes that were killed."""
     for old in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*"):
-        pid = old.name.removeprefix(_SCRATCH).split("-")[0]
-        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+        if owner.is_gone(old.name.removeprefix(_SCRATCH)):
             shutil.rmtree(old, ignore_errors=True)
 
 
@@ -220,6 +217,19 @@ def delete_refs(git: Git, names: Sequence[str]) -> None:
         git.run("update-ref", "--stdin", "-z", stdin="".join(lines).encode())
 
 
+def set_refs(git: Git, *, name: str, commit: str, checkpoint: str) -> None:
+    """Point both refs of a candidate to commits that exist, in one transaction."""
+    _check_name(name)
+    lines = [
+        "start\0",
+        f"update {CANDIDATES}{name}\0{commit}\0\0",
+        f"update {CHECKPOINTS}{name}\0{checkpoint}\0\0",
+        "prepare\0",
+        "commit\0",
+    ]
+    git.run("update-ref", "--stdin", "-z", stdin="".join(lines).encode())
+
+
 def _check_name(name: str) -> None:
     if not _NAME.fullmatch(name):
         raise Misuse(f"a candidate's name is made of letters, digits, '_' and '-', got {name!r}")
@@ -257,14 +267,7 @@ def _keep(git: Git, *, name: str, base: objects.Commit, tree: str, message: str)
             hint="Leave these files alone.",
         )
     commit = commit_tree(git, tree=tree, parent=base.id, message=message, seconds=base.time)
-    lines = [
-        "start\0",
-        f"update {CANDIDATES}{name}\0{commit}\0\0",
-        f"update {CHECKPOINTS}{name}\0{base.id}\0\0",
-        "prepare\0",
-        "commit\0",
-    ]
-    git.run("update-ref", "--stdin", "-z", stdin="".join(lines).encode())
+    set_refs(git, name=name, commit=commit, checkpoint=base.id)
     return Built(
         commit=commit,
         tree=tree,

@@ -12,7 +12,7 @@ from typing import Self
 from ouroboros.errors import OuroborosError, TargetError
 from ouroboros.model.proposal import FileChange
 from ouroboros.model.text import safe_line, safe_text
-from ouroboros.vcs import anchors, candidates, moves, objects, paths
+from ouroboros.vcs import anchors, candidates, moves, objects, paths, reflocks
 from ouroboros.vcs.export import export
 from ouroboros.vcs.history import Ours, ours
 from ouroboros.vcs.indexlock import IndexLock
@@ -135,6 +135,11 @@ class Repository:
             f"'{safe_line(rev)}' names no commit of {self.root}.",
             hint="'git log --all' lists what there is.",
         )
+
+    def exists(self, commit: str) -> bool:
+        """Tell whether a commit, given by its full id, is in the repository."""
+        name = f"{commit}^{{commit}}"
+        return self._git.run("cat-file", "-e", name, ok=(0, 1, 128)).status == 0
 
     def is_ancestor(self, old: str, new: str) -> bool:
         """Tell whether `new` contains the history of `old` (a commit contains itself)."""
@@ -264,6 +269,10 @@ class Repository:
         """Delete the refs of candidates, all or none; missing ones are passed over."""
         candidates.delete_refs(self._git, names)
 
+    def keep_candidate(self, name: str, *, commit: str, checkpoint: str) -> None:
+        """Set the refs of a candidate whose commits are there."""
+        candidates.set_refs(self._git, name=name, commit=commit, checkpoint=checkpoint)
+
     def keep_head(self, note: str, *, ts: int) -> str:
         """Anchor a signed head of the ledger in `refs/ouroboros/heads`; return its commit.
 
@@ -300,21 +309,29 @@ class Repository:
             return MoveState.ELSEWHERE
         if found == old:
             return MoveState.NOT_STARTED
-        known = self._git.run("cat-file", "-e", f"{new}^{{commit}}", ok=(0, 1, 128)).status == 0
-        if known and self.is_ancestor(new, found):
+        if self.exists(new) and self.is_ancestor(new, found):
             return MoveState.DONE
         return MoveState.ELSEWHERE
 
-    def clear_left_over_locks(self) -> tuple[Path, ...]:
-        """Remove index locks that a killed engine left; return them. Others' are not touched.
+    def clear_left_over_locks(self, *, branch: str = "", moving_to: str = "") -> tuple[Path, ...]:
+        """Remove locks that a killed engine left; return them. Others' are not touched.
 
-        Its scratch folders go too.
+        Its scratch folders go too. A git child that outlived the engine is waited for.
+
+        Args:
+            branch: the branch of a move that was under way, if there was one.
+            moving_to: the commit to which that branch was being moved.
+
+        Raises:
+            WorkTreeError: such a child is still at work after half a minute.
         """
         candidates.sweep_scratch()
-        linked = self.git_dir / "worktrees"
-        directories = [self.git_dir, *(linked.iterdir() if linked.is_dir() else ())]
-        locks = [IndexLock(directory) for directory in directories]
-        return tuple(lock.path for lock in locks if lock.clear())
+        cleared = [
+            lock.path
+            for lock in map(IndexLock, reflocks.directories(self.git_dir))
+            if reflocks.clear_index(lock)
+        ]
+        return (*cleared, *reflocks.clear(self.git_dir, branch=branch, moving_to=moving_to))
 
 
 def _not_a_repository(path: Path, error: str) -> OuroborosError:

@@ -50,7 +50,8 @@ TIMEOUT = 120.0
 FOLLOW_TIMEOUT = 600.0
 """Seconds for a command that may run the user's filters over many files."""
 
-_IDENTITY = ("Ouroboros", "ouroboros@localhost")
+IDENTITY = ("Ouroboros", "ouroboros@localhost")
+"""Name and address under which every child of ours works."""
 _ALWAYS = {
     "core.hooksPath": "/dev/null",
     "core.fsmonitor": "false",
@@ -224,7 +225,7 @@ class Git:
             env[f"GIT_CONFIG_KEY_{number}"] = key
             env[f"GIT_CONFIG_VALUE_{number}"] = value
         for role in ("AUTHOR", "COMMITTER"):
-            env[f"GIT_{role}_NAME"], env[f"GIT_{role}_EMAIL"] = _IDENTITY
+            env[f"GIT_{role}_NAME"], env[f"GIT_{role}_EMAIL"] = IDENTITY
         if not self.user:
             env |= {
                 "GIT_CONFIG_NOSYSTEM": "1",

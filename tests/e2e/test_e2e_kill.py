@@ -2,10 +2,14 @@
 
 import signal
 import subprocess
+from pathlib import Path
 
 import psutil
 import pytest
 from served import OUROBOROS, Served, until
+
+from ouroboros.engine.journal import read
+from ouroboros.paths import paths_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
@@ -43,6 +47,33 @@ def test_kill_9_leaves_no_process_and_the_next_engine_finishes_the_work(
     assert "seen = set()" in (served.root / "work.py").read_text()
     served.run("ledger", "verify")
     served.git("fsck", "--strict")
+
+
+def test_kill_9_in_the_middle_of_measuring_loses_no_pair(served: Served) -> None:
+    served.start()
+    served.run("propose", str(served.root / "faster.diff"), "--title", "use a set")
+    journal = paths_for(served.root.resolve(), served.env).journal / "c1.jsonl"
+    taken: list[int] = []
+    for _ in range(2):  # the attempt that goes on is killed as well
+        more = len(taken) + 3
+        until(lambda more=more: len(pairs(journal)) >= more, seconds=120, what="pairs are taken")
+        assert served.signal(signal.SIGKILL) == -signal.SIGKILL
+        assert pairs(journal)[: len(taken)] == taken
+        taken = pairs(journal)
+        served.start()
+    until(lambda: phase(served) == "held", seconds=120, what="the evaluation goes on")
+    found = served.call("candidate.evaluation", id="c1")
+    assert isinstance(found, dict)
+    evaluated = [pair[0] for series in found["series"] for pair in series["pairs"]]
+    assert evaluated[: len(taken)] == taken
+    assert len(set(evaluated)) == len(evaluated)
+    assert served.call("candidate.get", id="c1")["attempt"] == 3
+    assert not journal.exists()
+
+
+def pairs(journal: Path) -> list[int]:
+    """When each pair that is kept was begun."""
+    return [pair.started_ns for series in read(journal).series for pair in series.pairs]
 
 
 def test_sigterm_drains_and_a_paused_engine_stays_paused(

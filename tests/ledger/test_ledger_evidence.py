@@ -62,3 +62,14 @@ def test_a_full_disk_leaves_no_half_file(small: Path) -> None:
         evidence.put(b"x" * 10**6)
     assert [p for p in small.rglob("*") if p.is_file()] == []
     assert evidence.get(evidence.put(b"small")) == b"small"
+
+
+def test_what_a_killed_writer_left_is_swept_and_nothing_else(tmp_path: Path) -> None:
+    evidence = Evidence(tmp_path)
+    name = evidence.put(b"whole")
+    half = tmp_path / name[:2] / "put-abc"
+    half.write_bytes(b"wh")
+    assert evidence.sweep() == 1
+    assert not half.exists()
+    assert evidence.get(name) == b"whole"
+    assert evidence.sweep() == 0

@@ -15,6 +15,7 @@ from pathlib import Path
 from ouroboros.config import Loaded, load
 from ouroboros.engine.core import Deps, free_bytes
 from ouroboros.engine.daemon import Engine
+from ouroboros.engine.journal import Journals
 from ouroboros.errors import CancelledByHumanError
 from ouroboros.evaluation.plan import Plan
 from ouroboros.executors import Report
@@ -245,6 +246,7 @@ class World:
         self.configure()
         self.executor = ScriptedExecutor()
         self.proposer = ListProposer()
+        self.journals: Journals | None = None
         self.clock_ns: Callable[[], int] = time.time_ns
         self.free_bytes: Callable[[Path], int] = free_bytes
         self._ids = itertools.count()
@@ -279,9 +281,13 @@ class World:
     def load(self) -> Loaded:
         return load(self.root / "ouroboros.toml")
 
-    async def start(self, branch: str = "main") -> Engine:
+    async def start(
+        self, branch: str = "main", *, executor: ScriptedExecutor | None = None
+    ) -> Engine:
         """Start an engine on whatever the ledger holds."""
-        if self.engines:
+        if executor is not None:
+            self.executor = executor
+        elif self.engines:
             self.executor = ScriptedExecutor()
         store = Store.open(self.state / "ledger.sqlite")
         self.stores.append(store)
@@ -307,6 +313,7 @@ class World:
             pid=os.getpid(),
             engine_version="0",
             protocol="1",
+            journals=self.journals,
         )
         engine = Engine(deps, self.load())
         self.engines.append(engine)
