@@ -28,7 +28,7 @@ async def bound(job: Job, sides: Sides, dossier: Dossier) -> None:
         Halt: the candidate failed.
     """
     context, base = job.plan.context, job.plan.base_commit
-    if context is None or context.anchor in ("", base):
+    if context is None or not context.anchor:
         return
     job.report("anchor")
     found = Dossier()
@@ -39,17 +39,13 @@ async def bound(job: Job, sides: Sides, dossier: Dossier) -> None:
     except Halt as halt:
         if halt.status is EvaluationStatus.FAILED:
             dossier.stop(found.checks[-1])
-        dossier.anchor_cause = _cause(context.anchor, halt.cause)
+        dossier.anchor_cause = f"{halt.cause} (Here the baseline is the anchor.)"
     except OuroborosError as error:
-        dossier.anchor_cause = _cause(context.anchor, str(error))
+        dossier.anchor_cause = str(error)
     else:
         dossier.series += found.series
         dossier.exact += found.exact
         dossier.anchor_commit = context.anchor
-
-
-def _cause(anchor: str, why: str) -> str:
-    return f"The anchor {anchor[:12]}, which is the baseline here, could not be measured. {why}"
 
 
 async def estimate(job: Job, dossier: Dossier) -> None:
