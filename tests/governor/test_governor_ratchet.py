@@ -193,6 +193,7 @@ def test_with_it_head_stays_within_the_margin(step: float, noise: float) -> None
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(("noise", "most"), [(0.01, 1.05), (0.03, 1.05), (0.073, 1.03**2)])
 @pytest.mark.parametrize("seed", range(5))
 def test_three_hundred_candidates_that_are_each_slower(
@@ -229,6 +230,7 @@ def lucky(conf: Config, *, tickets: int, seed: int, goes_on: bool) -> bool:
     return False
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("worlds", [30, pytest.param(300, marks=pytest.mark.long)])
 def test_twenty_copies_of_nothing_have_the_luck_of_one(worlds: int) -> None:
     conf = config()
