@@ -194,18 +194,12 @@ def test_with_it_head_stays_within_the_margin(step: float, noise: float) -> None
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize(("noise", "most"), [(0.01, 1.05), (0.03, 1.05), (0.073, 1.03**2)])
+@pytest.mark.parametrize("noise", [0.01, 0.03, 0.073])
 @pytest.mark.parametrize("seed", range(5))
-def test_three_hundred_candidates_that_are_each_slower(
-    seed: int, noise: float, most: float
-) -> None:
-    """On a loaded machine (7.3 % a pair, as measured) one step too far is within the error rate.
-
-    Three hundred tries at a step that ends 1 % beyond the margin meet `alpha_accept` sooner or
-    later; a second step would end 4 % beyond.
-    """
+def test_three_hundred_candidates_that_are_each_slower(seed: int, noise: float) -> None:
+    """7.3 % is the noise of a pair on a loaded machine, as measured."""
     after = ratchet(config(NEUTRAL), candidates=300, step=1.03, seed=seed, noise=noise)
-    assert max(after) <= most * (1 + 1e-9)
+    assert max(after) <= 1 + MARGIN
 
 
 def lucky(conf: Config, *, tickets: int, seed: int, goes_on: bool) -> bool:
