@@ -196,7 +196,8 @@ def _budgets(c: Candidate, config: Config, status: GovernorStatus, needed: int) 
         f"of {safe_line(c.proposer, limit=40)}: {mine} of {limits.promotions_per_proposer}"
     )
     given = f" ({', '.join(safe_line(a, limit=60) for a in c.approvals)})" if c.approvals else ""
-    yield f"approvals: {len(c.approvals)} of {needed}{given}"
+    if c.approvals or c.phase is Phase.HELD:
+        yield f"approvals: {len(c.approvals)} of {needed}{given}"
     yield from _anchor(c, status)
     if status.frozen_until:
         yield f"nothing is promoted until {status.frozen_until}"

@@ -56,7 +56,7 @@ def test_a_freeze_says_until_when(cli: Cli) -> None:
         (("limits", "set", "quorum=2"), 2, "--reason"),
         (("limits", "set", "quorum=0", "--reason", "r"), 6, "governor.limits.quorum"),
         (("limits", "set", "min_gain=0.1", "--reason", "r"), 2, "may be governor.autonomy"),
-        (("limits", "set", "quorun=1", "--reason", "r"), 2, "no limit that can be changed"),
+        (("limits", "set", "quorun=1", "--reason", "r"), 2, "Did you mean quorum?"),
         (("limits", "set", "sandbox.cpu=1", "--reason", "r"), 6, "no key that can be changed"),
         (("limits", "set", "quorum=2", "--reason", ""), 2, "reason"),
         (("anchor", "set", "99", "--reason", "r"), 3, "no version 99"),

@@ -325,7 +325,10 @@ class Serving:
 async def test_a_result_that_is_not_understood_is_another_protocol(
     client: Client, engine: Any
 ) -> None:
-    engine.explain = lambda _: {"candidate": 1}
+    async def explain(_: str) -> Any:
+        return {"candidate": 1}
+
+    engine.explain = explain
     with pytest.raises(UnsupportedProtocolError, match=r"governor\.explain"):
         await client.call(wire.GovernorExplain(id="c3"))
 

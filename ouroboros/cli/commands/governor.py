@@ -1,5 +1,6 @@
 """`governor`, `limits set|reset`, `anchor set`: what the engine may do, and who changes it."""
 
+import difflib
 import tomllib
 from typing import TYPE_CHECKING
 
@@ -224,8 +225,10 @@ def full_key(name: str) -> str:
         return fitting[0]
     if fitting:
         raise InvalidParamsError(f"{name!r} may be {' or '.join(fitting)}.", hint="Say which.")
+    near = difflib.get_close_matches(name, [key.rsplit(".", 1)[-1] for key in keys], n=1)
+    meant = f" Did you mean {near[0]}?" if near else ""
     raise InvalidParamsError(
-        f"{name!r} is no limit that can be changed at run time.",
+        f"{name!r} is no limit that can be changed at run time.{meant}",
         hint="'ouroboros governor --all' lists them.",
     )
 
