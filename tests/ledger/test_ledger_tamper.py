@@ -17,11 +17,12 @@ import pytest
 from ouroboros.ledger import chain, heads, note
 from ouroboros.ledger.audit import Anchor, Audit, Kind, Wanted, audit
 from ouroboros.ledger.evidence import Evidence
+from ouroboros.ledger.mark import Mark
 from ouroboros.ledger.note import SignerKey
 from ouroboros.ledger.store import Store
 from ouroboros.ledger.tree import fill
 from ouroboros.model import events as ev
-from ouroboros.model.entry import GENESIS
+from ouroboros.model.entry import GENESIS, Head
 
 COUNT = 700
 HEADS = (100, 256, 512, 650, 700)
@@ -47,6 +48,8 @@ class Case:
             evidence=self.evidence if evidence else None,
             since=self.anchors[since] if since >= 0 else None,
         )
+        # Who alters the ledger on purpose removes the mark beside it; `test_the_mark` has it.
+        Mark(self.path).path.unlink(missing_ok=True)
         return audit(self.path, wanted)
 
 
@@ -367,6 +370,7 @@ def test_another_ledger_in_its_place(case: Case, tmp_path: Path) -> None:
     with Intruder(other.path) as intruder:
         intruder.rechain(2, forge=other_reason)
         intruder.db.execute("DELETE FROM heads")
+    Mark(other.path).path.unlink()
     with Store.open(other.path) as store:
         heads.sign_head(store, other.key, ts=10**18)
     assert other.check().exit_code == 0
@@ -496,3 +500,18 @@ def test_since_a_head_of_another_history(case: Case) -> None:
         assert found.exit_code == 2, since
         assert first(found, Kind.FORKED)[0] == "forked"
     assert case.check(since=0).exit_code == 0
+
+
+def test_the_mark_beside_the_ledger_shows_that_the_end_is_gone(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    with Store.open(path) as store:
+        for n in range(3):
+            store.append(ev.Paused(reason=f"{n}"), actor="a", ts=n, idem=f"{n}")
+    mark = Mark(path)
+    newest = mark.read()
+    assert newest is not None
+    assert audit(path, Wanted()).problems == ()
+    mark.write(Head(size=newest.size + 2, hash="f" * 64))
+    report = audit(path, Wanted())
+    assert [(p.code, p.seq) for p in report.problems] == [("truncated", 4)]
+    assert report.anchors == 0

@@ -79,6 +79,7 @@ async def test_every_reading_method_decodes_or_says_what_is_missing(client: Clie
         "check": "tests",
         "client": "x",
         "seq": 1,
+        "from_size": 1,
         "timeout_s": 0.1,
     }
     for request in wire.REQUESTS:
