@@ -148,6 +148,8 @@ def _failed(case: Case, world: CrashWorld) -> bool:
         # What is reached only on the way out is killed there.
         if world.play() and world.stop() != -signal.SIGKILL:
             raise Broken(f"the engine was not killed: {fail} was not reached")
+        if world.pid:
+            raise Broken("the engine lives on")
         _after_kill(world)
     return True
 

@@ -146,6 +146,8 @@ class CrashWorld:
 
     def start(self, fail: Fail | None = None) -> int:
         """Fork an engine; the caller runs no event loop and no thread."""
+        if self.pid:
+            raise Broken(f"engine {self.pid} was never waited for")
         sys.stdout.flush()
         pid = os.fork()
         if pid == 0:
@@ -255,11 +257,20 @@ class CrashWorld:
                     raise EngineDied
             await work
         except EngineUnreachableError as error:
+            await self._gone()
             raise EngineDied from error
         finally:
             work.cancel()
             await asyncio.gather(work, return_exceptions=True)
             await client.close()
+
+    async def _gone(self) -> None:
+        """Nobody answers any more: wait for the process, so that it counts among the dead."""
+        deadline = time.monotonic() + READY_S
+        while self.alive():
+            if time.monotonic() > deadline:
+                raise Broken(f"the engine does not answer and does not die: {self.log()}")
+            await asyncio.sleep(0.01)
 
     async def _connect(self) -> Client:
         deadline = time.monotonic() + READY_S
