@@ -143,6 +143,7 @@ class Engine:
         await core.recorder.load()
         await self._heads.start()
         await recovery.adopt_or_check(core, branch)
+        await reconcile(core)  # before refs that nobody knows any more are removed
         recovered = await recovery.recover(core)
         await self._limits.adopt()
         started = ev.EngineStarted(
@@ -155,7 +156,6 @@ class Engine:
         await core.recorder.record(started)
         core.recorder.on_broken = core.on_broken_ledger  # before, the caller of `start` is told
         core.on_full = self._disk.full
-        await reconcile(core)
         await self._disk.prepare()
         await self._refresh_head()
         self._cycles.plan_first()

@@ -68,24 +68,23 @@ def rollback_message(
     version: int, restores: int, candidates: Sequence[str], reason: str, trailers: str
 ) -> str:
     """Return the message of a rollback commit."""
-    trailer = f"Ouroboros-Rollback-Of: {' '.join(candidates)}"
-    return _message(version, f"roll back to version {restores}", reason, f"{trailer}\n{trailers}")
+    trailer = f"Ouroboros-Rollback-Of: {' '.join(candidates)}\n"
+    return _message(version, f"roll back to version {restores}", reason, trailer, trailers)
 
 
 def forward_message(
     version: int, restores: int, candidates: Sequence[str], reason: str, trailers: str
 ) -> str:
     """Return the message of a commit that brings back what was rolled back."""
-    trailer = f"Ouroboros-Restores: {' '.join(candidates)}"
-    return _message(
-        version, f"roll forward to version {restores}", reason, f"{trailer}\n{trailers}"
-    )
+    trailer = f"Ouroboros-Restores: {' '.join(candidates)}\n"
+    return _message(version, f"roll forward to version {restores}", reason, trailer, trailers)
 
 
-def _message(version: int, what: str, reason: str, trailers: str) -> str:
+def _message(version: int, what: str, reason: str, trailer: str, trailers: str) -> str:
     return (
         f"Ouroboros v{version}: {what}\n\n"
         f"Reason: {quoted(reason or 'none given', 300)}\n\n"
+        f"{trailer}"
         f"Ouroboros-Version: {version}\n"
         f"{trailers}"
     )

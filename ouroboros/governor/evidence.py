@@ -70,8 +70,21 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def confirmed(self) -> tuple[Comparison, ...]:
-        """Gains that count: confirmed on fresh pairs, or of numbers that need no pairs at all."""
-        paired = [c for c in self.paired if c.stage == Stage.CONFIRM]
+        """Gains that count: proven twice, or of numbers that need no pairs at all.
+
+        The screening has the level of the test, the confirmation is on fresh pairs: the same metric
+        must show in both.
+        """
+        screened = {
+            (c.benchmark, c.metric)
+            for c in self.paired
+            if c.stage == Stage.SCREEN and c.outcome is Outcome.IMPROVED
+        }
+        paired = [
+            c
+            for c in self.paired
+            if c.stage == Stage.CONFIRM and (c.benchmark, c.metric) in screened
+        ]
         apart = [c for c in self.apart if c.stage != Stage.ANCHOR]
         return tuple(
             c

@@ -43,6 +43,11 @@ def consistency(store: Store, from_size: int, size: int = 0) -> Consistency:
         LedgerError: the ledger has no tree.
     """
     head = _head(store, size, "anything")
+    if from_size > head.size:
+        raise NotFoundError(
+            f"The signed head of {head.size} entries has no beginning of {from_size}.",
+            hint="'ouroboros ledger heads' lists the heads.",
+        )
     path = store.consistency(from_size, head.size)
     return Consistency(
         from_size=from_size,

@@ -165,8 +165,7 @@ async def test_dead_anchors_are_an_alert_and_never_a_stop(
         engine='[ledger]\nhead_every = "50ms"\nhead_webhook = "http://127.0.0.1:9/x"\n'
         f'head_file = "{missing}"'
     )
-    git(world.root, "update-ref", anchors.HEADS, "main")
-    (world.root / ".git" / f"{anchors.HEADS}.lock").write_text("")  # git cannot move it
+    git(world.root, "update-ref", f"{anchors.HEADS}/in-the-way", "main")  # a folder of that name
     engine = await world.start()
 
     def alerted() -> list[str]:

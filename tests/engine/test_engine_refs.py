@@ -37,7 +37,9 @@ async def approve(engine: Engine, name: str) -> None:
 
 def refs(world: World) -> dict[str, str]:
     lines = git(world.root, "for-each-ref", "--format=%(refname) %(objectname)", "refs/ouroboros")
-    return dict(line.split(" ", 1) for line in lines.splitlines())
+    found = dict(line.split(" ", 1) for line in lines.splitlines())
+    found.pop("refs/ouroboros/heads", None)  # the ledger's own anchor
+    return found
 
 
 def recovered(world: World) -> tuple[str, ...]:

@@ -263,7 +263,8 @@ async def test_old_trees_and_logs_go_but_not_while_something_is_measured(world: 
     world.executor.gate.clear()
     engine = await world.start()
     await until(engine, lambda: not (trees / "old").exists())  # an engine begins with a round
-    (trees / "old").mkdir()
+    for name in ("old", "new"):
+        (trees / name).mkdir(parents=True, exist_ok=True)
     os.utime(trees / "old", (then, then))
     name = await submit(engine)
     await reach(engine, name, Phase.EVALUATING)

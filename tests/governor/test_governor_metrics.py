@@ -225,8 +225,10 @@ def test_the_wall_time_of_a_duet_decides_nothing() -> None:
 def test_the_level_of_improved_is_split_over_all_objectives() -> None:
     two = BENCH + '[benchmarks.c]\ncommand = ["true"]\n[benchmarks.c.metrics.x]\nrole="objective"\n'
     assert rule_for(config(two), "b", Stage.SCREEN).alpha_improve == pytest.approx(0.05 / 3)
-    level = rule_for(config(two), "b", Stage.CONFIRM, alpha_improve=0.006).alpha_improve
+    level = rule_for(config(two), "b", Stage.SCREEN, alpha_improve=0.006).alpha_improve
     assert level == pytest.approx(0.002)
+    again = rule_for(config(two), "b", Stage.CONFIRM, alpha_improve=0.006).alpha_improve
+    assert again == pytest.approx(0.05 / 3), "the confirmation has the governor's own level"
     assert rule_for(ONE, "b", Stage.SCREEN).alpha_improve == 0.05
 
 

@@ -489,8 +489,8 @@ class MemoryEngine:
 
     async def ledger_prove(self, seq: int, *, size: int) -> Inclusion:
         size = size or len(self.entries)
-        if seq > size:
-            raise NotFoundError(f"There is no entry {seq}.")
+        if not seq <= size <= len(self.entries):
+            raise NotFoundError(f"There is no entry {seq}, or no head of {size} entries.")
         path = merkle.inclusion(seq - 1, size, self._subtree)
         return Inclusion(
             seq=seq,
@@ -502,8 +502,8 @@ class MemoryEngine:
 
     async def ledger_consistency(self, from_size: int, *, size: int) -> Consistency:
         size = size or len(self.entries)
-        if from_size > size:
-            raise NotFoundError(f"There are no {from_size} entries.")
+        if not from_size <= size <= len(self.entries):
+            raise NotFoundError(f"There are no {from_size} entries, or no head of {size}.")
         root = merkle.range_hash(0, from_size, self._subtree)
         return Consistency(
             from_size=from_size,
