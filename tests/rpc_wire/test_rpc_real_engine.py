@@ -76,6 +76,8 @@ async def test_every_reading_method_decodes_or_says_what_is_missing(client: Clie
     values: dict[str, Any] = {
         "id": "c1",
         "to": "0",
+        "old": "0",
+        "new": "0",
         "check": "tests",
         "client": "x",
         "seq": 1,
