@@ -102,7 +102,10 @@ class EngineApi(Protocol):
         ...
 
     async def resume(self, *, actor: str, reason: str) -> None:
-        """Let the loop go on; also retries what halted it."""
+        """Let the loop go on; also retries what halted it.
+
+        `LedgerFullError` if what halted it is a full disk which still is full.
+        """
         ...
 
     async def trigger(self, *, actor: str) -> int:

@@ -525,6 +525,7 @@ class Engine:
     async def resume(self, *, actor: str, reason: str) -> None:
         """Let the loop go on; a halt is lifted and what caused it is tried again."""
         core = self._core
+        await self._disk.room()
         lifted = core.halted
         core.lift()
         if core.state.paused or lifted:  # a full disk halts again here, and the caller is told

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ouroboros.engine.core import Core
 from ouroboros.engine.tasks import spawn
-from ouroboros.errors import LedgerError
+from ouroboros.errors import LedgerError, LedgerFullError
 from ouroboros.model.state import State
 
 _log = logging.getLogger(__name__)
@@ -100,6 +100,22 @@ class Disk:
 
     def _wakes(self, failed: bool, _: State) -> bool:  # noqa: FBT001 - a predicate, made by partial
         return self._core.draining or (self._untold and not failed)
+
+    async def room(self) -> None:
+        """See that a halt for want of space may be lifted.
+
+        `LedgerFullError` if there still is not enough: the ballast has room for the words of a
+        resume, and work that began after it would halt again.
+        """
+        if not self._core.full:
+            return
+        free = await asyncio.to_thread(self._free)
+        if free < self._least:
+            raise LedgerFullError(
+                f"The disk of {self._folder} has {_size(free)} free, and {_size(self._least)} are "
+                f"needed ([storage] min_free).",
+                hint="Free some space: work then goes on by itself.",
+            )
 
     def full(self) -> None:
         """Something could not be written for want of space: tell it as soon as it can be told."""

@@ -85,7 +85,7 @@ def test_anything_but_yes_is_no(terminal: Start, served: Served, answer: str) ->
 def test_an_interrupted_question_changes_nothing(terminal: Start, served: Served) -> None:
     screen = terminal("rollback", "0")
     screen.read_until("[y/N]")
-    screen.process.send_signal(2)
+    screen.interrupt()
     assert screen.end() == 130
     assert "rolled_back" not in kinds(served)
 

@@ -179,11 +179,14 @@ def test_a_state_folder_that_cannot_be_written(served: Served) -> None:
 
 
 def test_a_disk_that_fills_halts_the_engine_and_loses_nothing(served: Served) -> None:
+    config = served.root / "ouroboros.toml"
+    config.write_text(config.read_text() + '[storage]\nmin_free = "1MiB"\n')
     with small_disk(state_of(served), "10m"):
         served.start()
         name = propose(served, FASTER)
         fill(state_of(served) / "fill")
         until(lambda: served.json("status")["halt_reason"], what="the engine halts")
+        assert_refused(run(served, "resume"), 10, "MiB are needed", "goes on by itself")
         assert run(served, "trigger").returncode == 4
         (state_of(served) / "fill").unlink()
         served.run("resume")

@@ -19,6 +19,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+import psutil
+
 from rpc.server import Server
 
 SCRIPT = Path(sys.executable).parent / "ouroboros"
@@ -128,6 +130,19 @@ class Terminal:
             pass
         os.close(self._master)
         return self.process.returncode
+
+    def interrupt(self) -> None:
+        """Send SIGINT to a program that waits for an answer.
+
+        Only once it sleeps: a signal between the words of the question and the system call that
+        reads is noted by CPython and looked at when that call returns, so that a person has to
+        press Ctrl-C again.
+        """
+        deadline = time.monotonic() + WAIT_S
+        while psutil.Process(self.process.pid).status() != psutil.STATUS_SLEEPING:
+            assert time.monotonic() < deadline, f"never waits for an answer: {self.seen!r}"
+            self._read(0.01)
+        self.process.send_signal(signal.SIGINT)
 
     def vanish(self) -> None:
         """Hang up, as a dropped SSH connection does."""
