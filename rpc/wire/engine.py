@@ -1,0 +1,87 @@
+"""`engine.*` and `cycle.*`: the loop."""
+
+from typing import Any
+
+from ouroboros.model.snapshot import EngineStatus, Snapshot
+from ouroboros.model.state import Cycle
+from rpc.wire.base import Ok, Request, Result
+
+
+class EngineStatusGet(Request[EngineStatus], frozen=True, kw_only=True):
+    """Return the engine's status (about one kilobyte)."""
+
+    method = "engine.status"
+    result = EngineStatus
+
+
+class EngineSnapshot(Request[Snapshot], frozen=True, kw_only=True):
+    """Return state and status at one sequence number, to fold later events into."""
+
+    method = "engine.snapshot"
+    result = Snapshot
+
+
+class EnginePause(Request[Ok], frozen=True, kw_only=True):
+    """Stop the loop; survives a restart. `mode` is `after_phase` or `now` (cancel evaluations)."""
+
+    method = "engine.pause"
+    result = Ok
+    role = "operator"
+    mutates = True
+    reason: str = ""
+    mode: str = "after_phase"
+
+
+class EngineResume(Request[Ok], frozen=True, kw_only=True):
+    """Let the loop go on."""
+
+    method = "engine.resume"
+    result = Ok
+    role = "operator"
+    mutates = True
+    reason: str = ""
+
+
+class EngineShutdown(Request[Ok], frozen=True, kw_only=True):
+    """Begin an orderly end of the engine process."""
+
+    method = "engine.shutdown"
+    result = Ok
+    role = "admin"
+    mutates = True
+    reason: str = ""
+
+
+class CycleTriggerResult(Result, frozen=True, kw_only=True):
+    """Number of the cycle that was started."""
+
+    cycle: int
+
+
+class CycleTrigger(Request[CycleTriggerResult], frozen=True, kw_only=True):
+    """Start a cycle now."""
+
+    method = "cycle.trigger"
+    result = CycleTriggerResult
+    role = "operator"
+    mutates = True
+
+
+class CycleList(Request[tuple[Cycle, ...]], frozen=True, kw_only=True):
+    """Return the newest cycles, newest first."""
+
+    method = "cycle.list"
+    result = tuple[Cycle, ...]
+    limit: int = 50
+
+
+REQUESTS: tuple[type[Request[Any]], ...] = (
+    EngineStatusGet,
+    EngineSnapshot,
+    EnginePause,
+    EngineResume,
+    EngineShutdown,
+    CycleTrigger,
+    CycleList,
+)
+"""In the order of the documentation."""
