@@ -71,7 +71,7 @@ class Forwarder:
                     hint="Look at the preview again.",
                 )
             made = await self._made(versions, restores, head, reason)
-            await core.git(repo.check_move, branch=core.branch, old=head, new=made.commit)
+            await core.git(repo.prepare_move, branch=core.branch, old=head, new=made.commit)
             intent = ev.RollForwardStarted(
                 candidates=tuple(v.candidate for v in versions),
                 branch=core.branch,
@@ -81,8 +81,11 @@ class Forwarder:
                 restores=restores,
                 reason=reason,
             )
-            await core.recorder.record(intent, actor=actor)
-            failure = await self.finish()
+            try:
+                await core.recorder.record(intent, actor=actor)
+                failure = await self.finish()
+            finally:
+                await core.git(repo.release_move)
             if failure is not None:
                 raise failure
             return core.state.versions[-1]

@@ -88,15 +88,18 @@ class Promoter:
             ts=core.now(),
         )
         try:
-            await core.git(repo.check_move, branch=core.branch, old=head, new=commit)
+            await core.git(repo.prepare_move, branch=core.branch, old=head, new=commit)
         except WorkTreeError as error:
             await self.block(c.id, str(error))
             return
         intent = ev.PromotionStarted(
             candidate=c.id, branch=core.branch, expected_head=head, commit=commit, version=version
         )
-        await core.recorder.record(intent)
-        await self._move_promotion(core.state.candidates[c.id])
+        try:
+            await core.recorder.record(intent)
+            await self._move_promotion(core.state.candidates[c.id])
+        finally:
+            await core.git(repo.release_move)
 
     async def finish_promotion(self, c: Candidate) -> None:
         """Bring a promotion whose intent is written to its end (also after a restart)."""
@@ -247,9 +250,12 @@ class Promoter:
                     hint="Look at the preview again.",
                 )
             undo = await self._plan(versions, restores, reason)
-            await core.git(repo.check_move, branch=core.branch, old=undo.head, new=undo.commit)
-            await self._intend(undo, reason, actor, given)
-            await self.finish_rollback()
+            await core.git(repo.prepare_move, branch=core.branch, old=undo.head, new=undo.commit)
+            try:
+                await self._intend(undo, reason, actor, given)
+                await self.finish_rollback()
+            finally:
+                await core.git(repo.release_move)
             if core.state.intent is not None:
                 raise WrongPhaseError(
                     f"The engine stopped before the rollback to {to} was done.",

@@ -23,7 +23,7 @@ from ouroboros.errors import MachineError, Misuse, PatchConflictError, PatchErro
 from ouroboros.model.text import safe_line, safe_text
 from ouroboros.vcs import objects, paths
 from ouroboros.vcs.merge import merge
-from ouroboros.vcs.runner import Git
+from ouroboros.vcs.runner import Git, failure
 from ouroboros.vcs.values import Built, CandidateRef, Reverted
 
 CANDIDATES = "refs/ouroboros/candidates/"
@@ -68,11 +68,14 @@ def build(git: Git, *, name: str, base: str, diff: str, message: str) -> Built:
     _check_name(name)
     if not diff.strip():
         raise PatchError("The diff is empty.", hint="Propose a change.")
-    start = objects.commit(git, base)
-    with scratch(git) as (indexed, _):
-        indexed.run("read-tree", start.tree)
+    with objects.reading(git, base) as read, scratch(git) as (indexed, _):
+        output = indexed.run("read-tree", base, ok=(0, 128))
+        if output.status:
+            read()  # a base that is not there has an error of its own
+            raise failure(["read-tree"], output)
         _apply(indexed, diff, base)
         tree = indexed.run("write-tree").line
+        start = read()
     if tree == start.tree:
         raise PatchError(f"The diff changes nothing on {base[:12]}.", hint="Propose a change.")
     return _keep(git, name=name, base=start, tree=tree, message=message)
@@ -143,7 +146,7 @@ def _taken(
     words: tuple[str, str, str],
     undo: bool,
 ) -> Reverted:
-    head = objects.commit(git, onto)
+    head, parent = objects.lineage(git, onto)
     top = head
     tree = head.tree
     with scratch(git) as (indexed, folder):
@@ -152,7 +155,8 @@ def _taken(
             if not taken.parents:
                 raise PatchError(f"{name[:12]} is the first commit; it cannot be undone.")
             if undo and tree == top.tree and taken is top:  # nothing came after: no merge is needed
-                top = objects.commit(git, top.parents[0])
+                known = parent if top is head else None
+                top = known or objects.commit(git, top.parents[0])
                 tree = top.tree
                 continue
             before, after = taken.parents[0], taken.tree

@@ -26,6 +26,7 @@ back and the branch is swapped back, so that "nothing was changed" is true.
 
 import contextlib
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -48,6 +49,9 @@ def head(git: Git, branch: str) -> str:
         TargetError: there is no such branch.
     """
     ref = f"refs/heads/{branch}"
+    plain = _loose(git, ref)
+    if plain:
+        return plain
     output = git.run("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}", ok=(0, 1, 128))
     if output.status:
         raise TargetError(
@@ -55,6 +59,24 @@ def head(git: Git, branch: str) -> str:
             hint="Name an existing one as [target] branch, or create it with 'git branch'.",
         )
     return output.line
+
+
+def _loose(git: Git, ref: str) -> str:
+    """Return what the file of a ref says, or nothing: then git must be asked.
+
+    The file of a branch holds its commit and wins over `packed-refs`. Where it is missing (packed,
+    or refs in another format) or holds anything else, git knows.
+    """
+    if git.directory is None:
+        return ""
+    try:
+        text = (git.directory / ref).read_bytes()
+    except OSError:
+        return ""
+    return text[:-1].decode() if _LOOSE.fullmatch(text) else ""
+
+
+_LOOSE = re.compile(rb"([0-9a-f]{40}|[0-9a-f]{64})\n")
 
 
 class Move:
@@ -69,6 +91,7 @@ class Move:
             WorkTreeError: a work tree that must follow is not there.
         """
         self._git = git
+        self._checked = False
         self.branch, self.old, self.new = branch, old, new
         self.at_new = self._stands() == new
         self.changes = _changes(git, old, new)
@@ -86,13 +109,27 @@ class Move:
             self.unlock,
         )
 
-    def run(self, reason: str) -> None:
-        """Do all steps; the locks are given back whatever happens."""
+    def prepare(self) -> None:
+        """Do the first two steps and hold the locks: what may refuse a move has been asked."""
         try:
-            for step in self.steps(reason):
+            self.lock()
+            self.check()
+        except BaseException:
+            self.unlock()
+            raise
+        self._checked = True
+
+    def run(self, reason: str) -> None:
+        """Do all steps that are left; the locks are given back whatever happens."""
+        try:
+            for step in self.steps(reason)[2 if self._checked else 0 :]:
                 step()
         finally:
             self.unlock()
+
+    def is_(self, branch: str, old: str, new: str) -> bool:
+        """Tell whether this is the move of that branch between those commits."""
+        return (self.branch, self.old, self.new) == (branch, old, new)
 
     def preview(self) -> None:
         """Raise what the move would raise; change nothing."""
@@ -126,6 +163,8 @@ class Move:
             return
         output = self._read_tree(place.git(index=copy), "-n")
         if output.status:
+            for name in (self.old, self.new):  # their difference may be known, and they be gone
+                objects.commit(self._git, name)
             raise WorkTreeError(
                 f"{place.path} cannot follow branch '{self.branch}': {_reasons(output)}.",
                 hint="Resolve what git names, then try again.",
@@ -152,6 +191,7 @@ class Move:
 
     def unlock(self) -> None:
         """Step 6; of a move that was refused, the copy of the index goes too."""
+        self._checked = False
         for place, lock in zip(self.places, self._locks, strict=True):
             if lock.descriptor >= 0:
                 _remove_copy(place.directory / COPY)
@@ -262,7 +302,7 @@ class Move:
 
 def _changes(git: Git, old: str, new: str) -> dict[bytes, objects.Change]:
     try:
-        return objects.raw(git, old, new)
+        return objects.between(git, old, new)
     except GitError:
         for name in (old, new):
             objects.commit(git, name)  # one that is not there has an error of its own

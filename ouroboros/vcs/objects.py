@@ -4,14 +4,16 @@ Renames are never followed: a rename is a deletion and an addition, because the 
 path that goes away (a protected test that is "renamed" is a protected test that is deleted).
 """
 
+import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from ouroboros.errors import GitError, TargetError
 from ouroboros.model.proposal import FileChange, FileStatus
 from ouroboros.vcs import paths
-from ouroboros.vcs.runner import Git
+from ouroboros.vcs.runner import Git, failure
 from ouroboros.vcs.values import FileMode, Source
 
 NOTHING = "000000"
@@ -19,6 +21,7 @@ NOTHING = "000000"
 REGULAR = frozenset({"100644", "100755"})
 
 _DIFF = ("diff-tree", "-r", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-color")
+_NO_OBJECT = 128
 _ID = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 _STATUS = {"A": FileStatus.ADDED, "D": FileStatus.DELETED}
 
@@ -56,15 +59,60 @@ def commit(git: Git, name: str) -> Commit:
     Raises:
         TargetError: there is no such commit.
     """
+    with reading(git, name) as read:
+        return read()
+
+
+@contextmanager
+def reading(git: Git, name: str) -> Iterator[Callable[[], Commit]]:
+    """Begin to read one commit; the function that is handed out waits for it, and raises."""
     if not _ID.fullmatch(name):
         raise TargetError(f"Expected the full id of a commit, got {name!r}.")
-    output = git.run("cat-file", "commit", name, ok=(0, 128))
-    if output.status:
-        raise TargetError(
-            f"There is no commit {name} in {git.directory}.",
-            hint="If history was rewritten and pruned, restore it from a copy of the repository.",
-        )
-    header = output.out.partition(b"\n\n")[0].decode("utf-8", "replace")
+    with git.begun("cat-file", "commit", name) as end:
+
+        def read() -> Commit:
+            output = end()
+            if output.status == _NO_OBJECT:
+                raise _missing(git, name)
+            if output.status:
+                raise failure(["cat-file"], output)
+            return _commit(name, output.out)
+
+        yield read
+
+
+def lineage(git: Git, name: str) -> tuple[Commit, Commit | None]:
+    """Read a commit and its first parent, if it has one, by one process.
+
+    Raises:
+        TargetError: there is no such commit.
+    """
+    if not _ID.fullmatch(name):
+        raise TargetError(f"Expected the full id of a commit, got {name!r}.")
+    data = git.run("cat-file", "--batch", stdin=f"{name}\n{name}^1\n".encode()).out
+    found: list[Commit] = []
+    while data:
+        line, _, data = data.partition(b"\n")
+        if line.endswith((b" missing", b" ambiguous")):
+            continue
+        at, kind, size = header(line)
+        if kind == "commit":
+            found.append(_commit(at, data[:size]))
+        data = data[size + 1 :]
+    if not found or found[0].id != name:
+        raise _missing(git, name)
+    return found[0], found[1] if len(found) > 1 else None
+
+
+def _missing(git: Git, name: str) -> TargetError:
+    return TargetError(
+        f"There is no commit {name} in {git.directory}.",
+        hint="If history was rewritten and pruned, restore it from a copy of the repository.",
+    )
+
+
+def _commit(name: str, data: bytes) -> Commit:
+    header = data.partition(b"\n\n")[0].decode("utf-8", "replace")
     fields = [line.split(" ") for line in header.split("\n")]
     when = next(f for f in fields if f[0] == "committer")[-2]
     return Commit(
@@ -94,26 +142,40 @@ def changes(git: Git, old: str, new: str) -> tuple[FileChange, ...]:
 
 def counted(git: Git, old: str, new: str) -> dict[bytes, FileChange]:
     """Return the changed files by path."""
+    changed, counts = _between(git, old, new)
+    return {
+        path: FileChange(
+            path=paths.shown(path),
+            status=_STATUS.get(change.status[0], FileStatus.MODIFIED),
+            added=counts.get(path, (0, 0))[0],
+            removed=counts.get(path, (0, 0))[1],
+        )
+        for path, change in changed.items()
+    }
+
+
+def between(git: Git, old: str, new: str) -> dict[bytes, Change]:
+    """Return what `raw` does of two commits, whose difference may be known from `counted`."""
+    return dict(_between(git, old, new)[0])
+
+
+@functools.lru_cache(maxsize=4)
+def _between(
+    git: Git, old: str, new: str
+) -> tuple[dict[bytes, Change], dict[bytes, tuple[int, int]]]:
+    """Return changes and line counts; of full ids, which always mean the same."""
     output = git.run(*_DIFF, "-z", "--raw", "--numstat", "--no-abbrev", old, new)
-    statuses: dict[bytes, str] = {}
+    changed: dict[bytes, Change] = {}
     counts: dict[bytes, tuple[int, int]] = {}
     tokens = iter(output.out.split(b"\0")[:-1])
     for token in tokens:
         if token.startswith(b":"):
-            statuses[next(tokens)] = _change(token).status
+            changed[next(tokens)] = _change(token)
             continue
         added, removed, path = token.split(b"\t", 2)
         before = counts.get(path, (0, 0))
         counts[path] = (_sum(before[0], added), _sum(before[1], removed))
-    return {
-        path: FileChange(
-            path=paths.shown(path),
-            status=_STATUS.get(status[0], FileStatus.MODIFIED),
-            added=counts.get(path, (0, 0))[0],
-            removed=counts.get(path, (0, 0))[1],
-        )
-        for path, status in statuses.items()
-    }
+    return changed, counts
 
 
 def _sum(before: int, count: bytes) -> int:

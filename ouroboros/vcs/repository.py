@@ -41,6 +41,7 @@ class Repository:
         self.root = root
         self.git_dir = git_dir
         self._home = Place(root, own_dir)
+        self._prepared: moves.Move | None = None
         self._git = Git(directory=git_dir)
 
     @classmethod
@@ -287,6 +288,23 @@ class Repository:
         """Raise what `move_branch` would raise now; change nothing."""
         self._move(branch, old, new).preview()
 
+    def prepare_move(self, *, branch: str, old: str, new: str) -> None:
+        """Ask all that `move_branch` asks, and hold the locks of the work trees until it is called.
+
+        So that an intent is written only if the move can be done, and nothing is asked twice. Who
+        does not go on calls `release_move`. Raises what `move_branch` raises.
+        """
+        self.release_move()
+        move = self._move(branch, old, new)
+        move.prepare()
+        self._prepared = move
+
+    def release_move(self) -> None:
+        """Give up a prepared move; nothing happens if there is none."""
+        if self._prepared is not None:
+            self._prepared.unlock()
+            self._prepared = None
+
     def move_branch(self, *, branch: str, old: str, new: str, reason: str) -> None:
         """Compare-and-swap a branch, with work trees that have it checked out in step.
 
@@ -296,7 +314,11 @@ class Repository:
             BranchMovedError: it is no longer at `old`; nothing was changed.
             WorkTreeError: local edits or another git command are in the way; nothing was changed.
         """
-        self._move(branch, old, new).run(reason)
+        prepared, self._prepared = self._prepared, None
+        if prepared is not None and not prepared.is_(branch, old, new):
+            prepared.unlock()
+            prepared = None
+        (prepared or self._move(branch, old, new)).run(reason)
 
     def _move(self, branch: str, old: str, new: str) -> moves.Move:
         return moves.Move(self._git, self._home, branch=branch, old=old, new=new)

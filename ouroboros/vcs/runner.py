@@ -29,11 +29,11 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import Timer
+from threading import Event, Timer
 from typing import IO, TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
 from ouroboros.errors import GitError, MachineError
@@ -158,14 +158,33 @@ class Git:
             GitError: an exit status that is no answer, or the time limit.
             MachineError: no usable git.
         """
-        argv = [executable(), *args]
-        env = self._environment() | (extra or {})
+        binary = executable()
+        env = _pinned(self, binary)
+        if extra:
+            env = env | _encoded(extra)
         output = _execute(
-            argv, cwd=self._cwd(), env=env, stdin=stdin, timeout=timeout, keep=self.keep
+            [binary, *args], cwd=self._cwd(), env=env, stdin=stdin, timeout=timeout, keep=self.keep
         )
         if output.status not in ok:
             raise failure(args, output)
         return output
+
+    @contextmanager
+    def begun(self, *args: str) -> Iterator[Callable[[], Output]]:
+        """Start a command of little output, and hand out what waits for its end.
+
+        For what others can run beside. Any exit status is an answer; it is killed if nobody waits.
+        """
+        binary = executable()
+        process = _start(
+            [binary, *args], cwd=self._cwd(), env=_pinned(self, binary), reads=False, keep=()
+        )
+        try:
+            yield lambda: _end(process, None, TIMEOUT)
+        finally:
+            if process.returncode is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.communicate()
 
     @contextmanager
     def stream(self, *args: str, stdin: bytes) -> Iterator[IO[bytes]]:
@@ -241,6 +260,16 @@ class Git:
         return env
 
 
+@functools.lru_cache(maxsize=64)
+def _pinned(git: Git, binary: str) -> dict[bytes, bytes]:  # noqa: ARG001 - another git, another answer
+    """Return what is pinned for one repository, ready for the kernel: asked for again and again."""
+    return _encoded(git._environment())  # noqa: SLF001 - of this module
+
+
+def _encoded(env: dict[str, str]) -> dict[bytes, bytes]:
+    return {os.fsencode(key): os.fsencode(value) for key, value in env.items()}
+
+
 def failure(args: Sequence[str], output: Output) -> GitError:
     """Make the error for a command that failed in a way nobody planned for."""
     how = f"exit status {output.status}"
@@ -256,20 +285,32 @@ def _execute(
     argv: list[str],
     *,
     cwd: Path,
-    env: dict[str, str],
+    env: dict[bytes, bytes],
     stdin: bytes | None = None,
     timeout: float = TIMEOUT,
     keep: tuple[int, ...] = (),
 ) -> Output:
+    process = _start(argv, cwd=cwd, env=env, reads=bool(stdin), keep=keep)
+    return _end(process, stdin, timeout)
+
+
+def _start(
+    argv: list[str],
+    *,
+    cwd: Path,
+    env: dict[bytes, bytes],
+    reads: bool,
+    keep: tuple[int, ...],
+) -> "Popen[bytes]":
     _check_folder(cwd)
     try:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             argv,
-            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+            stdin=subprocess.PIPE if reads else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=cwd,
-            env={k: v for k, v in os.environ.items() if not k.startswith("GIT_")} | env,
+            env={k: v for k, v in os.environb.items() if not k.startswith(b"GIT_")} | env,
             # Its own group: a Ctrl-C in the engine's terminal must not reach a half-done git.
             process_group=0,
             pass_fds=keep,
@@ -283,16 +324,32 @@ def _execute(
             f"git cannot be run: {error.strerror}.",
             hint="Check the limits of this process.",
         ) from error
+
+
+def _end(process: "Popen[bytes]", stdin: bytes | None, timeout: float) -> Output:
+    # A thread that kills, not `communicate(timeout=...)`: that one waits in steps of a millisecond,
+    # which is as long as most commands take.
+    late = Event()
+    watchdog = Timer(timeout, _expire, (process, late))
+    watchdog.daemon = True
+    watchdog.start()
     with process:
         try:
-            out, err = process.communicate(stdin, timeout)
-        except BaseException as error:
+            out, err = process.communicate(stdin)
+        except BaseException:
             os.killpg(process.pid, signal.SIGKILL)  # not yet waited for, so that it is still ours
-            out, err = process.communicate()
-            if not isinstance(error, subprocess.TimeoutExpired):
-                raise
-            return Output(process.returncode, out, f"Timeout: {timeout:g} s")
-    return Output(process.returncode, out, err.decode("utf-8", "replace"))
+            process.communicate()
+            raise
+        finally:
+            watchdog.cancel()
+    text = f"Timeout: {timeout:g} s" if late.is_set() else err.decode("utf-8", "replace")
+    return Output(process.returncode, out, text)
+
+
+def _expire(process: "Popen[bytes]", late: Event) -> None:
+    if process.poll() is None:
+        late.set()
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _check_folder(cwd: Path) -> None:

@@ -41,6 +41,7 @@ from table import Row
 # This file's own name would hide GitPython from the room that is measured.
 sys.path[:] = [p for p in sys.path if Path(p or ".").resolve() != Path(__file__).resolve().parent]
 
+from ouroboros.vcs.candidates import Built  # noqa: E402
 from ouroboros.vcs.repository import Repository  # noqa: E402
 
 TARGET = 1.5
@@ -137,16 +138,17 @@ class Course:
         """One candidate from patch to rollback, by the engine's room."""
         head, diff = self._next()
         room, name = self.room, f"c{self._round}"
-        built = room.build_candidate(name=name, base=head, diff=diff, message="m")
-        self._time(
-            self.room_s,
-            "candidate",
-            lambda: room.build_candidate(name=f"{name}x", base=head, diff=diff, message="m"),
-        )
+        made: list[Built] = []
+
+        def candidate() -> None:
+            made.append(room.build_candidate(name=name, base=head, diff=diff, message="m"))
+
+        self._time(self.room_s, "candidate", candidate)
+        built = made[0]
 
         def promote() -> str:
             new = room.promotion_commit(tree=built.tree, parent=head, message="m", ts=10**18)
-            room.check_move(branch="main", old=head, new=new)
+            room.prepare_move(branch="main", old=head, new=new)
             room.move_branch(branch="main", old=head, new=new, reason="promote")
             return new
 
@@ -154,7 +156,7 @@ class Course:
 
         def back() -> None:
             undone = room.revert(onto=new, commits=[new], message="m", ts=10**18)
-            room.check_move(branch="main", old=new, new=undone.commit)
+            room.prepare_move(branch="main", old=new, new=undone.commit)
             room.move_branch(branch="main", old=new, new=undone.commit, reason="roll back")
 
         self._time(self.room_s, "rollback", back)

@@ -52,6 +52,8 @@ def test_the_quick_subset_accepts_no_attack_and_every_honest_change() -> None:
             str(ROOT),
             "--quick",
             "--final-only",
+            "--jobs",
+            "2",
             "--json",
         ],
         capture_output=True,
