@@ -26,6 +26,7 @@ from ouroboros.errors import ConfigError
 from ouroboros.model.evaluation import Assurance, Containment
 from ouroboros.model.events import Setting
 from ouroboros.model.globs import matches
+from ouroboros.model.listen import parse_listen
 from ouroboros.model.metric import Direction, Kind, Pairing, Role, Scale
 from ouroboros.model.text import safe_line
 from ouroboros.model.windows import never_ends, parse_window, zone
@@ -572,6 +573,29 @@ class Ledger(Section, frozen=True, kw_only=True):
     """Whether approvals without an operator's signature are refused."""
 
 
+class Rpc(Section, frozen=True, kw_only=True):
+    """`[rpc]`: doors besides the owner's unix socket. Read when the engine starts."""
+
+    listen: str = ""
+    """An address and port of this machine, `127.0.0.1:7717` or `[::1]:7717`; others only with TLS.
+    Whoever knocks there needs a token (`ouroboros token create`)."""
+    tls_cert: str = ""
+    """A file with the certificate and its chain (PEM); absolute."""
+    tls_key: str = ""
+    """A file with its key (PEM, not encrypted); absolute, readable for the owner alone."""
+    hosts: tuple[str, ...] = ()
+    """Names besides the address (and `localhost`) under which clients reach it."""
+    origins: tuple[str, ...] = ()
+    """Web pages that may call it, as `https://ops.example.org`; all others are refused."""
+    socket: str = ""
+    """A second unix socket for other users of this machine; absolute, in a folder that they may
+    enter. `users` and `groups` say who may come in."""
+    users: dict[str, str] = {}
+    """Their roles: `alice = "approver"`."""
+    groups: dict[str, str] = {}
+    """Roles of the members of groups: `wheel = "operator"`. A user's own role wins."""
+
+
 class Config(Section, frozen=True, kw_only=True):
     """The whole file."""
 
@@ -587,6 +611,7 @@ class Config(Section, frozen=True, kw_only=True):
     storage: Storage = msgspec.field(default_factory=Storage)
     proposers: Proposers = msgspec.field(default_factory=Proposers)
     ledger: Ledger = msgspec.field(default_factory=Ledger)
+    rpc: Rpc = msgspec.field(default_factory=Rpc)
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
@@ -861,6 +886,7 @@ def _check(config: Config, text: str, origin: str) -> None:
     _check_paths(config, text, origin)
     _check_network(config, text, origin)
     _check_ledger(config.ledger, text, origin)
+    _check_rpc(config.rpc, text, origin)
     _check_contradictions(config, text, origin)
 
 
@@ -888,6 +914,51 @@ def _check_ledger(ledger: Ledger, text: str, origin: str) -> None:
     if ledger.require_signatures and not (ledger.operators or ledger.allowed_signers):
         what = "Nobody could approve: it needs operators or allowed_signers"
         raise _error(what, "ledger.require_signatures", text, origin)
+
+
+_ORIGIN = re.compile(r"https?://[a-z0-9.\[\]:-]+")
+_HOST = re.compile(r"[A-Za-z0-9.-]+|[0-9A-Fa-f:.]+")
+_ROLES = ("viewer", "operator", "approver", "admin")
+
+
+def _check_rpc(rpc: Rpc, text: str, origin: str) -> None:
+    for key in ("tls_cert", "tls_key", "socket"):
+        value = getattr(rpc, key)
+        if value and not PurePosixPath(value).is_absolute():
+            raise _error(f"Expected an absolute path, got {value!r}", f"rpc.{key}", text, origin)
+    if bool(rpc.tls_cert) != bool(rpc.tls_key):
+        key = "rpc.tls_cert" if rpc.tls_cert else "rpc.tls_key"
+        raise _error("A certificate and its key belong together", key, text, origin)
+    if rpc.listen:
+        _check_listen(rpc, text, origin)
+    for key, form in (("hosts", _HOST), ("origins", _ORIGIN)):
+        odd = [value for value in getattr(rpc, key) if not form.fullmatch(value)]
+        if odd:
+            what = f"Expected a {key[:-1]} without a path, got {odd[0]!r}"
+            raise _error(what, f"rpc.{key}", text, origin)
+    _check_roles(rpc, text, origin)
+
+
+def _check_listen(rpc: Rpc, text: str, origin: str) -> None:
+    try:
+        listen = parse_listen(rpc.listen)
+    except ValueError as error:
+        raise _error(str(error), "rpc.listen", text, origin) from None
+    if not listen.is_loopback and not rpc.tls_cert:
+        what = f"{rpc.listen} can be reached from other machines: it needs tls_cert and tls_key"
+        raise _error(what, "rpc.listen", text, origin)
+
+
+def _check_roles(rpc: Rpc, text: str, origin: str) -> None:
+    for key in ("users", "groups"):
+        roles: dict[str, str] = getattr(rpc, key)
+        for name, role in roles.items():
+            if role not in _ROLES:
+                what = f"Expected one of {', '.join(_ROLES)}, got {role!r}"
+                raise _error(what, f"rpc.{key}.{name}", text, origin)
+        if roles and not rpc.socket:
+            what = "Nobody could come in: it needs [rpc] socket, which they can reach"
+            raise _error(what, f"rpc.{key}", text, origin)
 
 
 def _check_limits(limits: Limits, text: str, origin: str) -> None:

@@ -75,6 +75,10 @@ class ForbiddenError(OuroborosError):
     rpc_name = "forbidden"
 
 
+class MisdirectedError(ForbiddenError):
+    """The request was meant for another host: a name that is not ours leads here."""
+
+
 class WrongPhaseError(OuroborosError):
     """The request is not possible in the phase where the candidate (or the engine) stands."""
 

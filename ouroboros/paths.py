@@ -50,6 +50,11 @@ class Paths(msgspec.Struct, frozen=True, kw_only=True):
         return self.state / "journal"
 
     @property
+    def cookie(self) -> Path:
+        """The secret of this run for the owner's programs, where a port is open."""
+        return self.state / "cookie"
+
+    @property
     def lock(self) -> Path:
         """Locked (flock) by the one engine of this target."""
         return self.state / "engine.lock"

@@ -17,6 +17,7 @@ and nothing at all about faults of ours except an incident number that stands in
 import asyncio
 import logging
 import secrets
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -25,11 +26,18 @@ from jsonrpcserver import Error, Success, async_dispatch_to_serializable
 from jsonrpcserver.result import Result
 
 from ouroboros.engine.tasks import spawn
-from ouroboros.errors import BusyError, ForbiddenError, InvalidParamsError, OuroborosError
+from ouroboros.errors import (
+    BusyError,
+    ForbiddenError,
+    InvalidParamsError,
+    OuroborosError,
+    UnauthenticatedError,
+)
 from ouroboros.model.text import plain_json, safe_json, safe_line, safe_text
 from rpc import wire
 from rpc.limits import Limits
 from rpc.methods import Endpoint, Session
+from rpc.methods.session import ROLES, matches
 
 PARSE_ERROR = -32700
 INVALID_REQUEST = -32600
@@ -37,9 +45,6 @@ METHOD_NOT_FOUND = -32601
 INTERNAL_ERROR = -32603
 _LIBRARY_ERROR = -32000
 """jsonrpcserver's code for a fault of its own; ours begin at -32001."""
-
-ROLES = ("viewer", "operator", "approver", "admin")
-"""Least first."""
 
 _log = logging.getLogger(__name__)
 
@@ -106,6 +111,8 @@ class Guard:
         self._limits = limits
         self._incident = incident
         self._mutations: set[asyncio.Task[Result]] = set()
+        self.refused: Counter[str] = Counter()
+        """Requests that were not even tried, by reason; the doors count theirs here too."""
 
     async def answer(
         self, session: Session, body: str | bytes, *, busy: bool = False
@@ -191,6 +198,16 @@ class Guard:
             return await self._dispatch(session, item)
         return None if item.id is msgspec.UNSET else failure(error_object(refusal), item.id)
 
+    def refuse_method(self, session: Session, request: type[wire.Request[Any]]) -> None:
+        """Refuse what is reached on another way than by its method's name.
+
+        Raises:
+            ForbiddenError: the caller may not call it.
+        """
+        refusal = self._refusal(session, Call(method=request.method, params={}, id=0), busy=False)
+        if refusal is not None:
+            raise refusal
+
     def _refusal(self, session: Session, call: Call, *, busy: bool) -> OuroborosError | None:
         """Return why a well-formed call is not even tried; every refusal is logged."""
         request = self._requests.get(call.method)
@@ -200,6 +217,10 @@ class Guard:
                 f"{self._limits.calls} calls are in flight on this connection.",
                 hint="Wait for one to end, or open another connection.",
             )
+        elif not session.alive():
+            refusal = UnauthenticatedError(
+                f"{session.actor} was revoked or has expired.", hint="Ask for a new token."
+            )
         elif request is None:
             return None
         elif request.mutates and call.id is msgspec.UNSET:
@@ -208,7 +229,12 @@ class Guard:
             refusal = ForbiddenError(
                 f"{call.method} needs the role {request.role}; {session.actor} is {session.role}."
             )
+        elif not matches(call.method, session.methods):
+            refusal = ForbiddenError(
+                f"{session.actor} may call {', '.join(session.methods)}, not {call.method}."
+            )
         if refusal is not None:
+            self.refused[refusal.rpc_name] += 1
             method = safe_line(call.method, limit=80)
             _log.warning("refused %s to %s: %s", method, session.actor, refusal.message)
         return refusal

@@ -17,7 +17,19 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     calls: int = 16
     """Calls in flight on one connection; one more is answered with `busy`."""
     connections: int = 64
-    """Open connections of the whole service."""
+    """Open connections of one door: who fills one locks nobody out of another."""
+    head_bytes: int = 16 << 10
+    """Bytes of the head of a connection's first request."""
+    head_s: float = 10.0
+    """How long a new connection may take to say what it wants."""
+    body_s: float = 30.0
+    """How long the body of a request may take."""
+    idle_s: float = 75.0
+    """How long a connection without a request is kept."""
+    failures: int = 5
+    """Wrong secrets of one address that are answered at once; then it has to wait."""
+    forgive_s: float = 60.0
+    """After this long one more is."""
     subscriptions: int = 32
     """Subscriptions of one connection."""
     heartbeat_s: float = 15.0

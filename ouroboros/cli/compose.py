@@ -20,6 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ouroboros import __version__, plugins
+from ouroboros.cli.doors import doors_of
 from ouroboros.cli.guards import check_packages
 from ouroboros.cli.logs import start_logging
 from ouroboros.cli.reach import is_answering
@@ -171,7 +172,9 @@ def _proposers(config: Config) -> dict[str, Proposer]:
 async def serve(paths: Paths, *, on_ready: Callable[[Path], None]) -> int:
     """Run engine and server until a signal or a shutdown call; returns the exit code."""
     async with engine_of(paths) as engine:
-        server = await Server.start(engine, socket=paths.socket)
+        server = await Server.start(
+            engine, socket=paths.socket, doors=doors_of(engine.config.config.rpc, paths.cookie)
+        )
         engine.clients = lambda: server.clients
         _on_signals(engine)
         try:

@@ -142,6 +142,27 @@ class EngineApi(Protocol):
         """
         ...
 
+    async def create_token(
+        self,
+        name: str,
+        *,
+        role: str,
+        digest: str,
+        methods: tuple[str, ...],
+        expires_ns: int,
+        actor: str,
+        reason: str,
+    ) -> None:
+        """Let whoever has the secret of this digest pass the doors of the network.
+
+        `ConflictError` if there is a token of that name, `BusyError` if there are too many.
+        """
+        ...
+
+    async def revoke_token(self, name: str, *, actor: str, reason: str) -> None:
+        """Take a token back; `NotFoundError` if there is none of that name."""
+        ...
+
     async def deny(
         self, name: str, *, actor: str, reason: str, signed: Signed | None = None
     ) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from ouroboros.config import Loaded
-from ouroboros.engine import recovery
+from ouroboros.engine import recovery, tokens
 from ouroboros.engine.anchors import Anchors
 from ouroboros.engine.answers import Answers
 from ouroboros.engine.api import LedgerReport, LossyEvent, Submission
@@ -521,6 +521,32 @@ class Engine:
             await core.recorder.record(ev.Paused(reason=reason), actor=actor)
         if now:
             await self._pipeline.interrupt()
+
+    async def create_token(
+        self,
+        name: str,
+        *,
+        role: str,
+        digest: str,
+        methods: tuple[str, ...],
+        expires_ns: int,
+        actor: str,
+        reason: str,
+    ) -> None:
+        """Give a program a key; in the ledger before it opens anything."""
+        event = ev.TokenCreated(
+            name=name,
+            role=role,
+            digest=digest,
+            methods=methods,
+            expires_ns=expires_ns,
+            reason=reason,
+        )
+        await tokens.create(self._core, event, actor=actor)
+
+    async def revoke_token(self, name: str, *, actor: str, reason: str) -> None:
+        """Take a key back."""
+        await tokens.revoke(self._core, name, actor=actor, reason=reason)
 
     async def resume(self, *, actor: str, reason: str) -> None:
         """Let the loop go on; a halt is lifted and what caused it is tried again."""

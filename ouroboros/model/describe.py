@@ -118,6 +118,12 @@ def _rollback(event: ev.Event) -> str:
             return _because(f"{done} at {_short(event.commit)}", event.reason)
         case ev.RollForwardFailed():
             return _because(f"{_names(event.candidates)} not brought back", event.reason)
+        case ev.TokenCreated():
+            what = f"token {_name(event.name)} created for {_name(event.role)}"
+            only = f", only {', '.join(_name(m) for m in event.methods)}" if event.methods else ""
+            return _because(what + only, event.reason)
+        case ev.TokenRevoked():
+            return _because(f"token {_name(event.name)} revoked", event.reason)
         case ev.LimitsChanged():
             return _because(f"limits changed: {_changes(event.changes)}", event.reason)
         case _:

@@ -98,6 +98,29 @@ class LimitsChanged(Event, frozen=True, kw_only=True):
     reason: str
 
 
+class TokenCreated(Event, frozen=True, kw_only=True):
+    """A human gave a program a key to the doors of the network.
+
+    `digest` is the SHA-256 of the secret in hex. The secret has 256 random bits and is shown once;
+    its digest gives nothing away, and needs neither salt nor a slow hash. `methods` are shell-style
+    patterns of what it may call (empty: all that `role` may); `expires_ns` 0 means never.
+    """
+
+    name: str
+    role: str
+    digest: str
+    reason: str
+    methods: tuple[str, ...] = ()
+    expires_ns: int = 0
+
+
+class TokenRevoked(Event, frozen=True, kw_only=True):
+    """A key does not open any more."""
+
+    name: str
+    reason: str
+
+
 class Calibrated(Event, frozen=True, kw_only=True):
     """The baseline was measured against itself, to know how noisy the machine is."""
 
@@ -447,6 +470,8 @@ AnyEvent = (
     | EngineStopped
     | ConfigLoaded
     | LimitsChanged
+    | TokenCreated
+    | TokenRevoked
     | Calibrated
     | AnchorMoved
     | AnchorMeasured

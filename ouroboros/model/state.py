@@ -144,6 +144,18 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     candidate: str = ""
 
 
+class Token(msgspec.Struct, frozen=True, kw_only=True):
+    """A key to the doors of the network; see `ouroboros.model.events.TokenCreated`."""
+
+    name: str
+    role: str
+    digest: str
+    created_ns: int
+    actor: str
+    methods: tuple[str, ...] = ()
+    expires_ns: int = 0
+
+
 ALERTS_KEPT = 50
 """How many alerts the state remembers; all of them stay in the ledger."""
 
@@ -176,6 +188,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     standing: Standing | None = None
     noise: tuple[Noise, ...] = ()
     """The newest calibration of each benchmark, metric and machine."""
+    tokens: Mapping[str, Token] = {}
+    """The keys that were given and not revoked, by name; some may have expired."""
     overrides: Mapping[str, ev.Setting] = {}
     """Thresholds that a human changed at run time, by dotted key."""
     tests: int = 0
@@ -381,6 +395,8 @@ def _engine(state: State, event: ev.AnyEvent, stored: Stored) -> State:  # noqa:
             merged = {**state.overrides, **event.changes}
             overrides = {k: v for k, v in merged.items() if v is not None}
             return replace(state, config_hash=event.config_hash, overrides=overrides)
+        case ev.TokenCreated() | ev.TokenRevoked():
+            return replace(state, tokens=_tokens(state, event, stored))
         case ev.Calibrated() | ev.AnchorMoved() | ev.AnchorMeasured():
             return _measured(state, event, stored)
         case ev.Paused():
@@ -479,6 +495,24 @@ def _new_epoch(state: State, event: ev.EpochStarted, stored: Stored) -> State:
         pause_reason=why,
         pause_actor=stored.entry.actor,
     )
+
+
+def _tokens(
+    state: State, event: ev.TokenCreated | ev.TokenRevoked, stored: Stored
+) -> Mapping[str, Token]:
+    rest = {name: token for name, token in state.tokens.items() if name != event.name}
+    if isinstance(event, ev.TokenRevoked):
+        return rest
+    given = Token(
+        name=event.name,
+        role=event.role,
+        digest=event.digest,
+        created_ns=stored.entry.ts,
+        actor=stored.entry.actor,
+        methods=event.methods,
+        expires_ns=event.expires_ns,
+    )
+    return {**rest, event.name: given}
 
 
 def _measured(

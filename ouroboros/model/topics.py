@@ -14,6 +14,9 @@ PROGRESS = "candidate.progress"
 STATUS = "engine.status"
 """Lossy: an `EngineStatus`, sent when something changes that is not in the ledger."""
 
+UNKNOWN = "unknown"
+"""An entry of a kind that this engine does not know: another version wrote it."""
+
 LOSSY = frozenset({PROGRESS, STATUS})
 
 _ENGINE_TOPICS: dict[type[ev.Event], str] = {
@@ -21,6 +24,15 @@ _ENGINE_TOPICS: dict[type[ev.Event], str] = {
     ev.EngineStarted: "engine.started",
     ev.EngineStopped: "engine.stopped",
     ev.ConfigLoaded: "config.changed",
+    ev.LimitsChanged: "governor.limits_changed",
+    ev.Calibrated: "governor.calibrated",
+    ev.AnchorMoved: "governor.anchor_moved",
+    ev.AnchorMeasured: "governor.anchor_measured",
+    ev.TokenCreated: "token.created",
+    ev.TokenRevoked: "token.revoked",
+    ev.EpochStarted: "ledger.epoch_started",
+    ev.Reconciled: "ledger.reconciled",
+    ev.RetentionApplied: "ledger.retention_applied",
     ev.Paused: "loop.paused",
     ev.Resumed: "loop.resumed",
     ev.CycleStarted: "cycle.started",
@@ -28,12 +40,18 @@ _ENGINE_TOPICS: dict[type[ev.Event], str] = {
     ev.AlertRaised: "alert.fired",
     ev.RollbackStarted: "rollback.started",
     ev.RolledBack: "rollback.finished",
+    ev.RollForwardStarted: "forward.started",
+    ev.RolledForward: "forward.finished",
+    ev.RollForwardFailed: "forward.failed",
 }
 
 
 def topic_of(event: ev.AnyEvent) -> str:
-    """Return the topic of an event: `candidate.<kind>`, or the engine topic of its class."""
-    return _ENGINE_TOPICS.get(type(event), f"candidate.{event.kind}")
+    """Return the topic of an event: its class's, `candidate.<kind>`, or `unknown`."""
+    own = _ENGINE_TOPICS.get(type(event))
+    if own is not None:
+        return own
+    return f"candidate.{event.kind}" if isinstance(event, ev.CandidateEvent) else UNKNOWN
 
 
 def matches_topic(topic: str, patterns: tuple[str, ...]) -> bool:

@@ -29,11 +29,11 @@ async def subscribe(session: Session, request: wire.EventsSubscribe) -> wire.Sub
             "events.subscribe needs a WebSocket: this connection cannot carry notifications.",
             hint="Connect to GET /rpc as a WebSocket, or poll with events.list.",
         )
-    _check_topics(request.topics)
+    check_topics(request.topics)
     engine = session.engine
     epoch = _epoch(engine, request.epoch)
     if request.from_seq is not None:
-        _check_cursor(engine, request.from_seq)
+        check_cursor(engine, request.from_seq)
     # Nothing is awaited from here on, so no event can slip between the number and the queue.
     seq = engine.ledger_head().size if request.from_seq is None else request.from_seq
     subscription = engine.subscribe(from_seq=request.from_seq)
@@ -55,10 +55,10 @@ async def list_(session: Session, request: wire.EventsList) -> wire.EventPage:
     """Return what is there, or wait for it."""
     within("limit", request.limit, 1, PAGE)
     within("wait_s", request.wait_s, 0, WAIT_S)
-    _check_topics(request.topics)
+    check_topics(request.topics)
     engine = session.engine
     epoch = _epoch(engine, "")
-    _check_cursor(engine, request.from_seq)
+    check_cursor(engine, request.from_seq)
     subscription = engine.subscribe(from_seq=request.from_seq)
     try:
         events, seq = await _collect(engine, aiter(subscription), request)
@@ -99,7 +99,12 @@ def event_item(stored: Stored) -> wire.EventItem:
     )
 
 
-def _check_topics(topics: tuple[str, ...]) -> None:
+def check_topics(topics: tuple[str, ...]) -> None:
+    """Refuse too many topics, or one that is too long.
+
+    Raises:
+        InvalidParamsError: says which.
+    """
     within("topics (how many)", len(topics), 1, TOPICS)
     for topic in topics:
         if not 0 < len(topic) <= TOPIC_CHARS:
@@ -119,7 +124,13 @@ def _epoch(engine: EngineApi, expected: str) -> str:
     return epoch
 
 
-def _check_cursor(engine: EngineApi, from_seq: int) -> None:
+def check_cursor(engine: EngineApi, from_seq: int) -> None:
+    """Refuse a cursor that lies after the ledger's end.
+
+    Raises:
+        CursorExpiredError: it does.
+        InvalidParamsError: it is negative.
+    """
     size = engine.ledger_head().size
     if from_seq < 0:
         raise InvalidParamsError(f"Invalid params: `from_seq` is negative ({from_seq}).")

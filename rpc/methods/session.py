@@ -1,9 +1,19 @@
 """What a method knows of its caller."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Protocol
 
 from ouroboros.engine.api import EngineApi, Subscription
+
+ROLES = ("viewer", "operator", "approver", "admin")
+"""Least first."""
+
+
+def matches(method: str, patterns: tuple[str, ...]) -> bool:
+    """Whether a method fits one of the shell-style patterns; none at all fit everything."""
+    return not patterns or any(fnmatchcase(method, pattern) for pattern in patterns)
 
 
 class Feeds(Protocol):
@@ -30,10 +40,16 @@ class Feeds(Protocol):
 class Session:
     """Who asks (`actor`, `role`), of which engine, and over what.
 
+    `methods` are patterns of what he may call within his role; empty: all of it.
+    `alive` tells whether what he identified himself by still holds (a token may be revoked or
+    expire while he is connected).
+
     `feeds` is None where the connection cannot carry notifications (HTTP).
     """
 
     engine: EngineApi
     actor: str
     role: str
+    methods: tuple[str, ...] = ()
+    alive: Callable[[], bool] = lambda: True
     feeds: Feeds | None = None

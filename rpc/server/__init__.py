@@ -1,41 +1,115 @@
-"""The service: one aiohttp application behind the unix door.
+"""The service: one unix door always; by choice a port of the network, and a shared unix door.
 
-`POST /rpc` for one-shot scripts, WebSocket `GET /rpc` for whoever stays, `/healthz`, `/readyz`,
-`/metrics`. Browsers have no business here: a request with an `Origin` is refused, there are no
-CORS headers, and a POST must say that it is JSON.
+`POST /rpc` for one-shot scripts, WebSocket `GET /rpc` for whoever stays, `GET /events`,
+`/healthz`, `/readyz`, `/metrics`: see `pages`. Who may pass which door is in `access`; what stands
+in front of both is in `door`.
 """
 
 import asyncio
+import logging
 import os
+import socket as sockets
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from aiohttp import WSCloseCode, web
-from aiohttp.typedefs import Handler
 
 from ouroboros.engine.api import EngineApi
-from ouroboros.errors import (
-    ForbiddenError,
-    InvalidParamsError,
-    Misuse,
-    OuroborosError,
-    UnsupportedProtocolError,
-)
-from ouroboros.model.snapshot import Activity
-from ouroboros.model.text import safe_line
-from rpc import wire
-from rpc.guard import ROLES, Guard, error_object, failure, invalid
+from ouroboros.errors import MachineError, Misuse
+from rpc import keys
+from rpc.guard import Guard
 from rpc.limits import Limits
-from rpc.methods import Session, endpoints
-from rpc.server.connection import Connection
-from rpc.server.door import Bound, Doorkeeper, actor_of, bind, peer_uid
-from rpc.server.frames import Frames
-from rpc.server.prometheus import CONTENT_TYPE, exposition
+from rpc.methods import endpoints
+from rpc.methods.session import ROLES
+from rpc.server.access import Access, LocalAccess, TokenAccess
+from rpc.server.cookie import Cookie
+from rpc.server.door import Bound, Doorkeeper, Entrance, bind
+from rpc.server.pages import PATH, PROTOCOL_HEADER, Pages, Service
 
-__all__ = ["Server"]
+__all__ = ["PATH", "PROTOCOL_HEADER", "Doors", "Port", "Server"]
 
-PATH = "/rpc"
-PROTOCOL_HEADER = "Ouroboros-Protocol"
-_JSON = "application/json"
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Port:
+    """A door to the network. `hosts` are names besides its own that the `Host` header may have.
+
+    `cookie` is the file that gets a secret of this run for the owner's own programs.
+    """
+
+    host: str
+    port: int
+    cookie: Path
+    tls: ssl.SSLContext | None = None
+    hosts: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doors:
+    """What is open besides the unix socket of the owner. `users` and `groups`: roles by number."""
+
+    port: Port | None = None
+    shared: Path | None = None
+    users: Mapping[int, str] = field(default_factory=dict)
+    groups: Mapping[int, str] = field(default_factory=dict)
+
+
+class _Door:
+    """One listener with its web server."""
+
+    def __init__(self, service: Service, access: Access) -> None:
+        self._service = service
+        self._access = access
+        self._runner = web.AppRunner(
+            Pages(service, access).application(),
+            access_log=None,
+            handler_cancellation=True,
+            shutdown_timeout=service.limits.close_s,
+            keepalive_timeout=service.limits.idle_s,
+        )
+        self._entrance: Entrance | None = None
+        self._listener: asyncio.Server | None = None
+
+    async def open(self, **where: Any) -> asyncio.Server:
+        """Listen; `where` as `loop.create_server` takes it."""
+        await self._runner.setup()
+        web_server = self._runner.server
+        if web_server is None:
+            raise Misuse("The web server has no protocol after it was set up.")
+        refused = self._service.guard.refused
+        entrance = Entrance(
+            admit=web_server,
+            peers=self._access.peers,
+            open_now=lambda: len(web_server.connections),
+            limits=self._service.limits,
+            refused=lambda name: refused.update({name: 1}),
+        )
+        self._entrance = entrance
+        loop = asyncio.get_running_loop()
+        self._listener = await loop.create_server(
+            lambda: Doorkeeper(entrance), backlog=1024, **where
+        )
+        return self._listener
+
+    @property
+    def count(self) -> int:
+        """How many connections are open."""
+        return self._entrance.count if self._entrance is not None else 0
+
+    def stop_listening(self) -> None:
+        """Take no new connection."""
+        if self._listener is not None:
+            self._listener.close()
+
+    async def close(self) -> None:
+        """End what is open."""
+        await self._runner.cleanup()
 
 
 class Server:
@@ -49,17 +123,12 @@ class Server:
         self._role = role
         self._limits = limits
         self._owner = owner
-        self._guard = Guard(endpoints(), limits)
-        self._frames = Frames()
-        self._connections: set[Connection] = set()
-        self._runner = web.AppRunner(
-            self._application(),
-            access_log=None,
-            handler_cancellation=True,
-            shutdown_timeout=limits.close_s,
-        )
-        self._bound: Bound | None = None
-        self._listener: asyncio.Server | None = None
+        self._service = Service(engine=engine, guard=Guard(endpoints(), limits), limits=limits)
+        self._doors: list[_Door] = []
+        self._bound: list[Bound] = []
+        self._cookie: Cookie | None = None
+        self.port = 0
+        """Where the network's door is; 0: there is none."""
 
     @classmethod
     async def start(
@@ -69,158 +138,113 @@ class Server:
         socket: Path,
         role: str = "admin",
         limits: Limits | None = None,
+        doors: Doors | None = None,
+        clock_ns: Callable[[], int] = time.time_ns,
     ) -> "Server":
-        """Bind the socket and serve.
+        """Bind the doors and serve.
 
         Args:
             engine: what is served.
             socket: path of the unix socket; its folder is made 0700.
-            role: role of everybody who passes the unix door.
+            role: role of the owner and of root.
             limits: caps; the defaults are meant for everybody.
+            doors: what else is open.
+            clock_ns: the time, by which tokens expire.
 
         Raises:
             EngineRunningError: a living engine answers there.
-            MachineError: the socket cannot be made.
+            MachineError: a door cannot be made.
         """
         server = cls(engine, role=role, limits=limits or Limits(), owner=os.getuid())
-        server._bound = bind(socket)
         try:
-            await server._listen(server._bound)
+            await server._open(socket, doors or Doors(), clock_ns)
         except BaseException:
-            server._bound.sock.close()
             await server.close()
             raise
         return server
 
-    async def _listen(self, bound: Bound) -> None:
-        await self._runner.setup()
-        loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(self._doorkeeper, sock=bound.sock)
+    async def _open(self, socket: Path, doors: Doors, clock_ns: Callable[[], int]) -> None:
+        own = LocalAccess(owner=self._owner, role=self._role, users={}, groups={})
+        await self._unix(bind(socket), own)
+        if doors.shared is not None:
+            shared = LocalAccess(
+                owner=self._owner, role=self._role, users=doors.users, groups=doors.groups
+            )
+            await self._unix(bind(doors.shared, shared=True), shared)
+        if doors.port is not None:
+            await self._network(doors.port, clock_ns)
+
+    async def _unix(self, bound: Bound, access: Access) -> None:
+        self._bound.append(bound)
+        door = _Door(self._service, access)
+        self._doors.append(door)
+        await door.open(sock=bound.sock)
+
+    async def _network(self, port: Port, clock_ns: Callable[[], int]) -> None:
+        sock = _bound_port(port)
+        self.port = sock.getsockname()[1]
+        self._cookie = Cookie.write(port.cookie, keys.new_secret())
+        access = TokenAccess(
+            self._engine,
+            cookie=self._cookie.secret,
+            owner=self._owner,
+            hosts=_hosts(port, self.port),
+            origins=port.origins,
+            limits=self._limits,
+            clock_ns=clock_ns,
+        )
+        door = _Door(self._service, access)
+        self._doors.append(door)
+        await door.open(sock=sock, ssl=port.tls)
+        _log.info("listening on %s, port %d%s", port.host, self.port, ", TLS" if port.tls else "")
 
     async def close(self) -> None:
         """Stop listening, let running calls end for a moment, part from everybody with 1001."""
-        if self._listener is not None:
-            self._listener.close()
-        if self._bound is not None:
-            self._bound.remove()
-        await self._guard.drain(self._limits.close_s)
+        for door in self._doors:
+            door.stop_listening()
+        for bound in self._bound:
+            bound.sock.close()
+            bound.remove()
+        if self._cookie is not None:
+            self._cookie.remove()
+        await self._service.guard.drain(self._limits.close_s)
         going = WSCloseCode.GOING_AWAY
-        partings = (c.close(going, "the engine is stopping") for c in list(self._connections))
+        connections = list(self._service.connections)
+        partings = (c.close(going, "the engine is stopping") for c in connections)
         await asyncio.gather(*partings, return_exceptions=True)
-        await self._runner.cleanup()
-
-    # --- the door -------------------------------------------------------------------------------
-
-    def _doorkeeper(self) -> asyncio.Protocol:
-        web_server = self._runner.server
-        if web_server is None:
-            raise Misuse("The server accepts before it was set up.")
-        return Doorkeeper(
-            admit=web_server,
-            is_full=lambda: self.clients >= self._limits.connections,
-            owner=self._owner,
-        )
+        for stream in list(self._service.streams):
+            stream.cancel()
+        for door in self._doors:
+            await door.close()
 
     @property
     def clients(self) -> int:
-        """How many connections are open."""
-        web_server = self._runner.server
-        return len(web_server.connections) if web_server is not None else 0
-
-    def _session(self, request: web.BaseRequest) -> Session:
-        transport = request.transport
-        if transport is None:
-            raise ConnectionResetError("the peer left")
-        return Session(
-            engine=self._engine,
-            actor=actor_of(peer_uid(transport)),
-            role=self._role,
-        )
-
-    # --- pages ----------------------------------------------------------------------------------
-
-    def _application(self) -> web.Application:
-        application = web.Application(client_max_size=self._limits.body, middlewares=[_no_browsers])
-        application.router.add_post(PATH, self._post)
-        application.router.add_get(PATH, self._websocket, allow_head=False)
-        application.router.add_get("/healthz", self._health)
-        application.router.add_get("/readyz", self._ready)
-        application.router.add_get("/metrics", self._metrics)
-        return application
-
-    async def _post(self, request: web.Request) -> web.Response:
-        """Answer one request or batch."""
-        if request.content_type != _JSON or (request.charset or "utf-8").lower() != "utf-8":
-            hint = f"Send 'Content-Type: {_JSON}'."
-            return _refused(415, InvalidParamsError("Expected UTF-8 JSON.", hint=hint))
-        offered = request.headers.get(PROTOCOL_HEADER, wire.PROTOCOL)
-        if offered != wire.PROTOCOL:
-            text = f"This engine speaks protocol {wire.PROTOCOL}, not {safe_line(offered)}."
-            return _refused(400, UnsupportedProtocolError(text))
-        try:
-            body = await request.read()
-        except web.HTTPRequestEntityTooLarge:
-            error = invalid(f"longer than {self._limits.body} bytes.")
-            return _json(failure(error), 413)
-        reply = await self._guard.answer(self._session(request), body)
-        return web.Response(status=204) if reply is None else _json(reply)
-
-    async def _websocket(self, request: web.Request) -> web.StreamResponse:
-        """Serve a WebSocket until it ends."""
-        socket = web.WebSocketResponse(
-            compress=False,
-            max_msg_size=self._limits.body,
-            heartbeat=self._limits.heartbeat_s,
-            timeout=self._limits.close_s,
-        )
-        if not socket.can_prepare(request).ok:
-            text = "GET /rpc is a WebSocket; a single request goes to POST /rpc.\n"
-            return web.Response(status=426, text=text, headers={"Upgrade": "websocket"})
-        session = self._session(request)
-        await socket.prepare(request)
-        connection = Connection(
-            socket,
-            guard=self._guard,
-            session=session,
-            frames=self._frames,
-            limits=self._limits,
-        )
-        self._connections.add(connection)
-        try:
-            await connection.serve()
-        finally:
-            self._connections.discard(connection)
-        return socket
-
-    async def _health(self, _request: web.Request) -> web.Response:
-        """Say that the event loop turns."""
-        return web.Response(text="ok\n")
-
-    async def _ready(self, _request: web.Request) -> web.Response:
-        """Say whether the engine works, or waits for something that only people can do."""
-        status = self._engine.status()
-        if status.activity in (Activity.DRAINING, Activity.HALTED):
-            return web.Response(status=503, text=f"{status.activity.value}\n")
-        return web.Response(text="ready\n")
-
-    async def _metrics(self, _request: web.Request) -> web.Response:
-        """Return gauges for Prometheus."""
-        text = exposition(self._engine)
-        return web.Response(body=text.encode(), headers={"Content-Type": CONTENT_TYPE})
+        """How many connections are open, at all doors."""
+        return sum(door.count for door in self._doors)
 
 
-@web.middleware
-async def _no_browsers(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse what a page in a browser sent: nobody else sets `Origin`."""
-    if "Origin" in request.headers:
-        return _refused(403, ForbiddenError("Requests of web pages are not answered here."))
-    return await handler(request)
+def _bound_port(port: Port) -> sockets.socket:
+    family = sockets.AF_INET6 if ":" in port.host else sockets.AF_INET
+    sock = sockets.socket(family, sockets.SOCK_STREAM)
+    try:
+        sock.setsockopt(sockets.SOL_SOCKET, sockets.SO_REUSEADDR, 1)
+        sock.bind((port.host, port.port))
+    except OSError as error:
+        sock.close()
+        raise MachineError(
+            f"Port {port.port} of {port.host} cannot be listened on: {error.strerror or error}.",
+            hint="Choose another one as [rpc] listen, or stop what uses it.",
+        ) from error
+    sock.setblocking(False)
+    return sock
 
 
-def _json(body: bytes, status: int = 200) -> web.Response:
-    headers = {PROTOCOL_HEADER: wire.PROTOCOL}
-    return web.Response(body=body, status=status, content_type=_JSON, headers=headers)
-
-
-def _refused(status: int, error: OuroborosError) -> web.Response:
-    return _json(failure(error_object(error)), status)
+def _hosts(port: Port, number: int) -> frozenset[str]:
+    """Return what the `Host` header may be."""
+    names = {port.host, *port.hosts}
+    if port.host in {"127.0.0.1", "::1"}:
+        names |= {"localhost", "127.0.0.1", "::1"}
+    bracketed = {f"[{name}]" if ":" in name else name for name in names}
+    usual = 443 if port.tls else 80
+    plain = bracketed if number == usual else frozenset()
+    return frozenset(f"{name}:{number}".lower() for name in bracketed) | frozenset(plain)

@@ -224,6 +224,9 @@ class Connection:
                 frame = self._frames.of(item)
                 if frame.topic not in wanted:
                     wanted[frame.topic] = matches_topic(frame.topic, feed.topics)
+                if not self._session.alive():
+                    await self._let_go(WSCloseCode.POLICY_VIOLATION, "the token was revoked")
+                    return
                 if wanted[frame.topic]:
                     patience.writing = True
                     await self._socket.send_frame(head + frame.tail, WSMsgType.TEXT)

@@ -1,4 +1,4 @@
-"""The unix door: who may knock, and how many at once.
+"""The doors: where they are, who may knock, and how many at once.
 
 The socket is bound by us, not by the web framework: aiohttp's UnixSite leaves it 0755 under the
 usual umask, and anybody who may connect may approve candidates. File modes keep others out; the
@@ -25,17 +25,23 @@ import msgspec
 from ouroboros.errors import (
     BusyError,
     EngineRunningError,
+    InvalidParamsError,
     MachineError,
     OuroborosError,
     UnauthenticatedError,
 )
 from ouroboros.paths import make_private
 from rpc.guard import error_object, failure
+from rpc.limits import Limits
 
 _REFUSAL_S = 1.0
 """How long a refused peer may take to read why."""
 
-_STATUS = {UnauthenticatedError: "403 Forbidden", BusyError: "503 Service Unavailable"}
+_STATUS: dict[type[OuroborosError], str] = {
+    UnauthenticatedError: "403 Forbidden",
+    BusyError: "503 Service Unavailable",
+    InvalidParamsError: "431 Request Header Fields Too Large",
+}
 
 
 class Bound(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,8 +62,11 @@ class Bound(msgspec.Struct, frozen=True, kw_only=True):
             self.path.unlink()
 
 
-def bind(path: Path) -> Bound:
+def bind(path: Path, *, shared: bool = False) -> Bound:
     """Bind the socket as 0600 in a 0700 folder, over the file of an engine that is gone.
+
+    A `shared` one is 0666, in a folder that somebody else has made: there the kernel's word on who
+    connects is the only lock.
 
     The umask belongs to the whole process: call this before other threads write files.
 
@@ -66,10 +75,11 @@ def bind(path: Path) -> Bound:
         MachineError: something else is in the way.
         TargetError: the folder is not ours alone.
     """
-    make_private(path.parent)
+    if not shared:
+        make_private(path.parent)
     _clear(path)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    before = os.umask(0o177)
+    before = os.umask(0o111 if shared else 0o177)
     try:
         sock.bind(str(path))
     except OSError as error:
@@ -139,39 +149,96 @@ def actor_of(uid: int) -> str:
         return f"uid:{uid}"
 
 
-class Doorkeeper(asyncio.Protocol):
-    """Admits a new connection to the web server, or refuses it with one answer."""
+class Entrance(msgspec.Struct, kw_only=True):
+    """What all doorkeepers of one door share.
 
-    def __init__(
-        self, *, admit: Callable[[], asyncio.Protocol], is_full: Callable[[], bool], owner: int
-    ) -> None:
-        """Take how to make the real protocol, how to tell a full house, and whose it is."""
-        self._admit = admit
-        self._is_full = is_full
-        self._owner = owner
+    `admit` makes the web server's protocol for a connection; `peers` refuses by who is at the
+    other end (before a byte of his is read) or returns None; `open_now` counts the connections
+    that were admitted.
+    """
+
+    admit: Callable[[], asyncio.Protocol]
+    peers: Callable[[asyncio.Transport], OuroborosError | None]
+    open_now: Callable[[], int]
+    limits: Limits
+    waiting: set[asyncio.BaseTransport] = msgspec.field(default_factory=set)
+    refused: Callable[[str], None] = lambda _: None
+
+    @property
+    def count(self) -> int:
+        """Connections that were admitted, and those that have not said yet what they want."""
+        return self.open_now() + len(self.waiting)
+
+
+class Doorkeeper(asyncio.Protocol):
+    """Admits a connection to the web server once its first request has a head, or refuses it.
+
+    The web server itself waits for a first head as long as it takes: a few hundred connections
+    that send a byte a minute would use up all places (slow loris).
+    """
+
+    def __init__(self, entrance: Entrance) -> None:
+        self._entrance = entrance
+        self._head = b""
+        self._stream: asyncio.Transport | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Decide, before anything was read."""
-        stream = cast("asyncio.Transport", transport)
-        uid = peer_uid(stream)
-        if uid not in (self._owner, 0):
-            refusal: OuroborosError = UnauthenticatedError(
-                f"This engine belongs to {actor_of(self._owner)}; you are {actor_of(uid)}.",
-                hint="Ask its owner, or start an engine of your own.",
-            )
-        elif self._is_full():
+        entrance = self._entrance
+        stream = self._stream = cast("asyncio.Transport", transport)
+        refusal = entrance.peers(stream)
+        if refusal is None and entrance.count >= entrance.limits.connections:
             refusal = BusyError(
                 "Too many connections are open.", hint="Close one, or try again later."
             )
-        else:
-            protocol = self._admit()
-            stream.set_protocol(protocol)
-            protocol.connection_made(stream)
+        if refusal is not None:
+            self._refuse(stream, refusal)
             return
-        self._refuse(stream, refusal)
+        entrance.waiting.add(stream)
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(entrance.limits.head_s, self._late)
+
+    def data_received(self, data: bytes) -> None:
+        """Collect the head; then the web server gets all that came."""
+        stream = self._stream
+        if stream is None or stream not in self._entrance.waiting:
+            return  # it was refused; what it says is of no interest
+        self._head += data
+        if b"\r\n\r\n" not in self._head and b"\n\n" not in self._head:
+            if len(self._head) > self._entrance.limits.head_bytes:
+                self._leave()
+                text = f"The head of the request is longer than {self._entrance.limits.head_bytes}."
+                self._refuse(stream, InvalidParamsError(text))
+            return
+        self._leave()
+        protocol = self._entrance.admit()
+        stream.set_protocol(protocol)
+        protocol.connection_made(stream)
+        protocol.data_received(self._head)
+
+    def eof_received(self) -> None:
+        """Let go of whoever has nothing to say."""
+        self._leave()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        """Forget the connection."""
+        self._leave()
+
+    def _late(self) -> None:
+        self._entrance.refused("slow")
+        if self._stream is not None:
+            self._stream.abort()
+
+    def _leave(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._stream is not None:
+            self._entrance.waiting.discard(self._stream)
 
     def _refuse(self, stream: asyncio.Transport, refusal: OuroborosError) -> None:
         """Answer, half-close, and read on for a moment: a hasty close would destroy the answer."""
+        self._entrance.refused(refusal.rpc_name)
         body = failure(error_object(refusal))
         head = (
             f"HTTP/1.1 {_STATUS[type(refusal)]}\r\nContent-Type: application/json\r\n"

@@ -1,6 +1,7 @@
 """`GET /metrics`: a few gauges in the text format that Prometheus reads."""
 
 from collections import Counter
+from collections.abc import Mapping
 
 from ouroboros.engine.api import EngineApi
 from ouroboros.model.phase import Phase
@@ -8,8 +9,8 @@ from ouroboros.model.phase import Phase
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def exposition(engine: EngineApi) -> str:
-    """Return the engine's gauges."""
+def exposition(engine: EngineApi, refused: Mapping[str, int]) -> str:
+    """Return the engine's gauges, and the counters of what was refused at the doors."""
     state, status = engine.state, engine.status()
     phases = Counter(c.phase for c in state.candidates.values())
     lines = [
@@ -31,4 +32,12 @@ def exposition(engine: EngineApi) -> str:
     for name, (text, value) in gauges.items():
         lines += [f"# HELP ouroboros_{name} {text}", f"# TYPE ouroboros_{name} gauge"]
         lines.append(f"ouroboros_{name} {value}")
+    lines += [
+        "# HELP ouroboros_rpc_refused_total Requests and connections that were refused, by reason.",
+        "# TYPE ouroboros_rpc_refused_total counter",
+    ]
+    lines += [
+        f'ouroboros_rpc_refused_total{{reason="{name}"}} {count}'
+        for name, count in sorted(refused.items())
+    ]
     return "\n".join(lines) + "\n"

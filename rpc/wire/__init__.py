@@ -20,6 +20,11 @@ from typing import Any
 
 from rpc.wire import auth, candidate, engine, events, governor, ledger, system, version
 from rpc.wire.auth import (
+    TokenCreate,
+    TokenCreateResult,
+    TokenInfo,
+    TokenList,
+    TokenRevoke,
     Whoami,
     WhoamiResult,
 )
@@ -174,6 +179,11 @@ __all__ = [
     "SubmitResult",
     "SubscribeResult",
     "SystemVersion",
+    "TokenCreate",
+    "TokenCreateResult",
+    "TokenInfo",
+    "TokenList",
+    "TokenRevoke",
     "VerifyResult",
     "VersionDiff",
     "VersionForward",

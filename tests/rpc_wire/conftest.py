@@ -425,6 +425,50 @@ class MemoryEngine:
         self.record(event, actor=actor)
         return self.config
 
+    async def create_token(
+        self,
+        name: str,
+        *,
+        role: str,
+        digest: str,
+        methods: tuple[str, ...],
+        expires_ns: int,
+        actor: str,
+        reason: str,
+    ) -> None:
+        self._check("create_token", actor)
+        if name in self.state.tokens:
+            raise ConflictError(f"There is a token {name!r} already.")
+        event = ev.TokenCreated(
+            name=name,
+            role=role,
+            digest=digest,
+            methods=methods,
+            expires_ns=expires_ns,
+            reason=reason,
+        )
+        self.record(event, actor=actor)
+
+    def give(
+        self, name: str, role: str, digest: str, methods: tuple[str, ...], expires_ns: int
+    ) -> None:
+        """Record a token as if somebody had created it."""
+        event = ev.TokenCreated(
+            name=name,
+            role=role,
+            digest=digest,
+            methods=methods,
+            expires_ns=expires_ns,
+            reason="tests",
+        )
+        self.record(event, actor="uid:ann")
+
+    async def revoke_token(self, name: str, *, actor: str, reason: str) -> None:
+        self._check("revoke_token", actor)
+        if name not in self.state.tokens:
+            raise NotFoundError(f"There is no token {name!r}.")
+        self.record(ev.TokenRevoked(name=name, reason=reason), actor=actor)
+
     async def move_anchor(self, ref: str, *, actor: str, reason: str, expect_anchor: str) -> Anchor:
         self._check("move_anchor", actor)
         version = self.version(ref)
