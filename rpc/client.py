@@ -1,4 +1,4 @@
-"""The typed client: one WebSocket over the unix socket, many calls at once, events by cursor.
+"""The typed client: one connection, many calls at once, events by cursor.
 
     client = await Client.connect(socket, name="my-script")
     status = await client.call(wire.EngineStatusGet())
@@ -7,40 +7,35 @@
 
 Errors come back as the classes of `ouroboros.errors` that the engine raised. Nothing reconnects
 here: who follows for long keeps the last `seq` and the `epoch`, connects again and resumes (the
-cockpit does so in `tui.link`). aiohttp is imported when a connection is made, so that importing
-this module stays cheap.
+cockpit does so in `tui.link`). What a connection is made of is in `rpc.line`; aiohttp is imported
+when one is made, so that importing this module stays cheap.
 """
 
 import asyncio
 import itertools
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from ouroboros import __version__, errors
 from ouroboros.errors import (
-    BusyError,
     EngineUnreachableError,
     InvalidParamsError,
     OuroborosError,
-    UnauthenticatedError,
     UnsupportedProtocolError,
 )
-from ouroboros.model.text import safe_line, safe_text
+from ouroboros.model.text import safe_text
 from rpc import wire
+from rpc.address import Address, Local
 from rpc.feed import Feed, Item, Lossy, UnknownEvent
-
-if TYPE_CHECKING:
-    from aiohttp import ClientSession, ClientWebSocketResponse
+from rpc.line import Line, open_line
 
 __all__ = ["Client", "Feed", "Item", "Lossy", "UnknownEvent"]
 
 R = TypeVar("R")
 
-_MAX_MESSAGE = 64 << 20
-_HEARTBEAT_S = 15.0
 _START = "Start it with 'ouroboros serve' in the repository, or with 'ouroboros run' to watch it."
 
 
@@ -64,10 +59,9 @@ class _Waiting(msgspec.Struct, frozen=True, kw_only=True):
 class Client:
     """A connection to one engine. Make it with `connect`, end it with `close`."""
 
-    def __init__(self, session: "ClientSession", socket: "ClientWebSocketResponse") -> None:
-        """Take an open WebSocket; use `connect`."""
-        self._session = session
-        self._socket = socket
+    def __init__(self, line: Line) -> None:
+        """Take an open line; use `connect`."""
+        self._line = line
         self._ids = itertools.count(1)
         self._waiting: dict[int, _Waiting] = {}
         self._feeds: dict[str, Feed] = {}
@@ -77,19 +71,20 @@ class Client:
         self._reader = asyncio.get_running_loop().create_task(self._read(), name="rpc client")
 
     @classmethod
-    async def connect(cls, socket: Path, *, name: str) -> "Client":
-        """Connect to the engine's socket and agree on a protocol.
+    async def connect(cls, address: Path | Address, *, name: str) -> "Client":
+        """Connect to an engine and agree on a protocol.
 
         Args:
-            socket: path of the unix socket.
+            address: path of the unix socket, or what `rpc.address.parse_address` returns.
             name: who is calling, for the engine's log.
 
         Raises:
             EngineUnreachableError: nobody answers there.
-            UnauthenticatedError: the engine belongs to somebody else.
+            UnauthenticatedError: the engine belongs to somebody else, or wants another token.
             UnsupportedProtocolError: the engine speaks another protocol.
         """
-        client = cls(*await _open(socket))
+        where = Local(address) if isinstance(address, Path) else address
+        client = cls(await open_line(where))
         try:
             client._hello = await client.call(wire.Hello(client=name, client_version=__version__))
         except BaseException:
@@ -136,8 +131,7 @@ class Client:
         self._lose(EngineUnreachableError("This connection was closed."))
         self._reader.cancel()
         await asyncio.gather(self._reader, return_exceptions=True)
-        await self._socket.close()
-        await self._session.close()
+        await self._line.close()
 
     # --- out ------------------------------------------------------------------------------------
 
@@ -173,7 +167,7 @@ class Client:
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._waiting[number] = _Waiting(future=future, on_result=on_result)
         try:
-            await self._socket.send_str(frame)
+            await self._line.send(frame)
             return await future
         except ConnectionError as error:
             raise EngineUnreachableError("The engine hung up.", hint=_START) from error
@@ -186,15 +180,12 @@ class Client:
 
     async def _read(self) -> None:
         """Read until the connection ends; the edge of the reader's task."""
-        from aiohttp import WSMsgType
-
         lost = EngineUnreachableError("The engine hung up.", hint=_START)
         try:
-            async for message in self._socket:
-                if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
-                    self._take(message.data)
-            lost = _why(self._socket.close_code)
-        except (msgspec.DecodeError, OuroborosError) as error:
+            async for message in self._line.messages():
+                self._take(message)
+            lost = await self._line.ended()
+        except (msgspec.DecodeError, OuroborosError, ValueError, ConnectionError) as error:
             lost = EngineUnreachableError(f"The engine sent what is no answer: {error}")
         finally:
             self._lose(lost)
@@ -249,59 +240,9 @@ class Client:
             return  # it ended by itself, which is what was wanted
 
 
-async def _open(socket: Path) -> "tuple[ClientSession, ClientWebSocketResponse]":
-    """Open the WebSocket."""
-    import aiohttp
-
-    timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
-    session = aiohttp.ClientSession(
-        connector=aiohttp.UnixConnector(path=str(socket)), timeout=timeout
-    )
-    try:
-        opened = await session.ws_connect(
-            "http://engine/rpc", heartbeat=_HEARTBEAT_S, compress=0, max_msg_size=_MAX_MESSAGE
-        )
-    except aiohttp.WSServerHandshakeError as error:
-        await session.close()
-        raise _turned_away(error.status, socket) from None
-    except (aiohttp.ClientError, OSError, TimeoutError) as error:
-        await session.close()
-        text = safe_line(str(error)) or "no answer in time"
-        raise EngineUnreachableError(
-            f"No engine answers on {socket}: {text}.", hint=_START
-        ) from None
-    except BaseException:
-        await session.close()
-        raise
-    return session, opened
-
-
-def _turned_away(status: int, socket: Path) -> OuroborosError:
-    if status in (401, 403):
-        return UnauthenticatedError(
-            f"The engine on {socket} does not answer you (HTTP {status}).",
-            hint="Use the account that runs the engine.",
-        )
-    if status == 503:  # noqa: PLR2004 - Service Unavailable
-        return BusyError(f"The engine on {socket} has too many connections.", hint="Close one.")
-    return EngineUnreachableError(f"What answers on {socket} is no engine (HTTP {status}).")
-
-
 def _same(error: OuroborosError) -> OuroborosError:
     """Return the same error anew: a raised one carries its own traceback."""
     return type(error)(error.message, hint=error.hint)
-
-
-def _why(close_code: int | None) -> EngineUnreachableError:
-    """Say why the engine closed the connection."""
-    if close_code == 1001:  # noqa: PLR2004 - going away
-        return EngineUnreachableError("The engine is stopping.", hint=_START)
-    if close_code == 1013:  # noqa: PLR2004 - try again later
-        return EngineUnreachableError(
-            "The engine let this connection go because it read too slowly.",
-            hint="Connect again and resume from the last sequence number.",
-        )
-    return EngineUnreachableError("The engine hung up.", hint=_START)
 
 
 def _raised(error: wire.ErrorObject | None) -> OuroborosError:

@@ -9,7 +9,20 @@ import pytest
 # At the end: scripts/bench/git.py must not hide GitPython.
 sys.path.append(str(Path(__file__).resolve().parents[1] / "scripts" / "bench"))
 
-ALONE = frozenset({"e2e", "executors", "redteam", "sandbox"})
+ALONE = frozenset(
+    {
+        "test_e2e_demo",
+        "test_e2e_kill",
+        "test_executors_anchor",
+        "test_executors_duet",
+        "test_executors_verdict",
+        "test_redteam_quick",
+        "test_sandbox_escapes",
+        "test_sandbox_lifetime",
+        "test_sandbox_limits",
+    }
+)
+"""Files whose tests measure, or wait for what must happen in a given time."""
 LESSER = ("landlock-watched]", "system]")
 """The same tests on one more kind of machine: left to the whole suite, but for the attempts."""
 
@@ -28,11 +41,10 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark as long what is run on many kinds of machines, all but the usual ones.
 
-    And as alone what measures, or drives whole programs: beside others it would be slower, or
-    noisier, than what it waits for.
+    And as alone what measures: beside others it would be slower, or noisier, than it waits for.
     """
     for item in items:
-        if item.path.parent.name in ALONE or item.get_closest_marker("e2e"):
+        if item.path.stem in ALONE:
             item.add_marker("alone")
         attempts = item.name.startswith("test_every_promise_holds")
         if item.path.parent.name == "sandbox" and item.name.endswith(LESSER) and not attempts:

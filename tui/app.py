@@ -28,6 +28,7 @@ from ouroboros.errors import OuroborosError
 from ouroboros.model.state import Candidate
 from ouroboros.model.text import safe_line, safe_text
 from rpc import wire
+from rpc.address import Address
 from tui import asks
 from tui.asks import Answer, Ask
 from tui.keys import keys_for
@@ -364,18 +365,18 @@ def speaks_unicode(encoding: str | None) -> bool:
     return (encoding or "").lower().replace("-", "").startswith(("utf8", "utf16", "utf32"))
 
 
-def run(socket: Path, *, read_only: bool = False, farewell: str = FAREWELL) -> int:
+def run(address: Path | Address, *, read_only: bool = False, farewell: str = FAREWELL) -> int:
     """Run the cockpit in this terminal until the person leaves it.
 
     Args:
-        socket: the engine's socket; it need not exist yet, the cockpit waits for it.
+        address: where the engine is; it need not be there yet, the cockpit waits for it.
         read_only: look, do not act.
         farewell: what is printed on leaving.
     """
     for name in ("COLUMNS", "LINES"):
         os.environ.pop(name, None)  # exported once, they would outlive every resize
     app = Cockpit(
-        dial(socket),
+        dial(address),
         read_only=read_only,
         ascii_only=not speaks_unicode(getattr(sys.__stdout__, "encoding", None)),
         over_ssh=bool(os.environ.get("SSH_CONNECTION")),

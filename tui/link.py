@@ -22,6 +22,7 @@ from ouroboros.model.entry import Stored
 from ouroboros.model.progress import Progress
 from ouroboros.model.snapshot import EngineStatus, Snapshot
 from rpc import feed, wire
+from rpc.address import Address
 from tui.view import Attached, Detached, Item, Unknown
 
 R = TypeVar("R")
@@ -75,13 +76,13 @@ class Connection(Protocol):
 Connect = Callable[[], Awaitable[Connection]]
 
 
-def dial(socket: Path, *, name: str = "ouroboros-tui") -> Connect:
-    """Return a function that connects to the engine's socket."""
+def dial(address: Path | Address, *, name: str = "ouroboros-tui") -> Connect:
+    """Return a function that connects to the engine's socket, port or machine."""
 
     async def connect() -> Connection:
         from rpc.client import Client  # brings aiohttp: only once the first paint is done
 
-        return await Client.connect(socket, name=name)
+        return await Client.connect(address, name=name)
 
     return connect
 

@@ -21,6 +21,7 @@ class Settings:
 
     repo: Path = Path()
     socket: Path | None = None
+    host: str = ""
     json: bool = False
     color: bool = True
     debug: bool = False
@@ -42,7 +43,8 @@ def current() -> Settings:
 
 def reset() -> None:
     """Start over, with what the environment says."""
-    _current.set(Settings(debug=wants_debug(os.environ)))
+    host = os.environ.get("OUROBOROS_HOST", "")
+    _current.set(Settings(debug=wants_debug(os.environ), host=host))
 
 
 _COMMON: tuple[Callable[[], click.Option], ...] = (
@@ -57,6 +59,12 @@ _COMMON: tuple[Callable[[], click.Option], ...] = (
         metavar="PATH",
         type=click.Path(path_type=Path, readable=False),
         help="Talk to the engine behind this socket, for instance one forwarded over SSH.",
+    ),
+    lambda: click.Option(
+        ["--host", "common_host"],
+        metavar="ADDRESS",
+        help="Talk to an engine elsewhere: ssh://user@host/path/of/repository, "
+        "http://127.0.0.1:PORT, https://HOST:PORT (default: $OUROBOROS_HOST).",
     ),
     lambda: click.Option(["--no-color", "common_no_color"], is_flag=True, help="No colours."),
     lambda: click.Option(
@@ -83,6 +91,7 @@ def absorb(context: click.Context) -> Settings:
         old,
         repo=given.get("common_repo") or old.repo,
         socket=given.get("common_socket") or old.socket,
+        host=given.get("common_host") or old.host,
         json=bool(given.get("common_json")) or old.json,
         color=old.color and not given.get("common_no_color"),
         debug=bool(given.get("common_debug")) or old.debug,

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ouroboros.cli.options import Settings
-from ouroboros.errors import EngineUnreachableError, WaitTimeoutError
+from ouroboros.errors import EngineUnreachableError, MachineError, WaitTimeoutError
 from ouroboros.paths import Paths, find_root, paths_for
 
 if TYPE_CHECKING:
+    from rpc.address import Address
     from rpc.client import Client
     from rpc.wire import Request
 
@@ -44,6 +45,39 @@ def locate(settings: Settings) -> Paths:
 def socket_of(settings: Settings) -> Path:
     """Return the socket to talk to; with `--socket` no repository is needed."""
     return settings.socket or locate(settings).socket
+
+
+def address_of(settings: Settings) -> "Address":
+    """Return where the engine is that the command talks to: `--socket`, `--host`, or here.
+
+    The token of a port comes from OUROBOROS_TOKEN or the file in OUROBOROS_TOKEN_FILE (as a cookie
+    file is), never from the command line, which others can read; certificates to trust from the
+    file in OUROBOROS_CA.
+
+    Raises:
+        InvalidParamsError: `--host` is none.
+        TargetError: no repository here.
+    """
+    from rpc.address import Local, parse_address
+
+    if settings.socket is not None or not settings.host:
+        return Local(socket_of(settings))
+    return parse_address(
+        settings.host, secret=_secret(), ca_file=os.environ.get("OUROBOROS_CA", "")
+    )
+
+
+def _secret() -> str:
+    file = os.environ.get("OUROBOROS_TOKEN_FILE", "")
+    if not file:
+        return os.environ.get("OUROBOROS_TOKEN", "").strip()
+    try:
+        return Path(file).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise MachineError(
+            f"{file} (OUROBOROS_TOKEN_FILE) cannot be read: {error}.",
+            hint="Correct its permissions, or set OUROBOROS_TOKEN.",
+        ) from None
 
 
 def is_answering(socket: Path) -> bool:
@@ -94,14 +128,33 @@ def _refused(socket: Path) -> tuple[str, str]:
     )
 
 
+def greet(settings: Settings, address: "Address") -> None:
+    """See that somebody answers, before a screen hides what is wrong.
+
+    Raises:
+        OuroborosError: whatever keeps a client from connecting.
+    """
+    from rpc.address import Local
+
+    if isinstance(address, Local):
+        probe(address.path)
+    else:
+        converse(settings, _nothing)
+
+
+async def _nothing(_client: "Client") -> None:
+    """Connecting was all."""
+
+
 @asynccontextmanager
 async def connected(settings: Settings) -> AsyncIterator["Client"]:
     """Connect to the engine for the time of a block."""
-    socket = socket_of(settings)
-    probe(socket)
+    address = address_of(settings)
+    if not settings.host or settings.socket is not None:
+        probe(socket_of(settings))
     from rpc.client import Client
 
-    client = await _within(Client.connect(socket, name="cli"), ANSWER_WITHIN_S, socket)
+    client = await _within(Client.connect(address, name="cli"), ANSWER_WITHIN_S, str(address))
     try:
         yield client
     finally:
@@ -114,15 +167,15 @@ async def ask(client: "Client", request: "Request[R]", *, within_s: float | None
     Raises:
         WaitTimeoutError: the engine does not answer in time.
     """
-    return await _within(client.call(request), within_s or ANSWER_WITHIN_S, None)
+    return await _within(client.call(request), within_s or ANSWER_WITHIN_S, "")
 
 
-async def _within(work: Awaitable[R], seconds: float, socket: Path | None) -> R:
+async def _within(work: Awaitable[R], seconds: float, where: str) -> R:
     try:
         async with asyncio.timeout(seconds):
             return await work
     except TimeoutError:
-        at = f" on {socket}" if socket else ""
+        at = f" on {where}" if where else ""
         raise WaitTimeoutError(
             f"The engine{at} accepted the connection and did not answer within {seconds:.0f} s.",
             hint="Look at its log ('ouroboros doctor' names it), or stop it and start it again.",
@@ -152,6 +205,6 @@ def call_raw(settings: Settings, method: str, params: Any) -> Any:
     """Call any method by name with plain JSON values."""
 
     async def talk(client: "Client") -> Any:
-        return await _within(client.call_raw(method, params), LONG_S, None)
+        return await _within(client.call_raw(method, params), LONG_S, "")
 
     return converse(settings, talk)

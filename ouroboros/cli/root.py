@@ -41,6 +41,8 @@ COMMANDS: dict[str, str] = {
     "ledger": "ledger",
     "watch": "events",
     "call": "events",
+    "rpc": "tokens",
+    "token": "tokens",
     "config": "configuration",
     "completion": "completion",
 }

@@ -2,13 +2,14 @@
 
 import re
 import time
+from fnmatch import fnmatchcase
 
 from ouroboros.errors import InvalidParamsError
 from ouroboros.model.text import safe_line
 from rpc import keys, wire
 from rpc.methods.checks import at_most, filled, within
 from rpc.methods.registry import handles
-from rpc.methods.session import ROLES, Session, matches
+from rpc.methods.session import ROLES, Session
 
 REASON = 2000
 METHODS = 64
@@ -82,7 +83,7 @@ def _check(request: wire.TokenCreate) -> None:
         )
     for pattern in request.methods:
         at_most("methods", pattern, 128)
-        if not any(matches(known.method, (pattern,)) for known in wire.REQUESTS):
+        if not any(fnmatchcase(known.method, pattern) for known in wire.REQUESTS):
             raise InvalidParamsError(
                 f"Invalid params: `methods` has {safe_line(pattern, limit=80)!r}, which fits no "
                 "method.",

@@ -11,9 +11,27 @@ ROLES = ("viewer", "operator", "approver", "admin")
 """Least first."""
 
 
+ALWAYS = frozenset(
+    {
+        "auth.whoami",
+        "rpc.cancel",
+        "rpc.discover",
+        "system.hello",
+        "system.methods",
+        "system.ping",
+        "system.version",
+    }
+)
+"""What every client needs to find out what it may do; no list of methods takes it away."""
+
+
 def matches(method: str, patterns: tuple[str, ...]) -> bool:
     """Whether a method fits one of the shell-style patterns; none at all fit everything."""
-    return not patterns or any(fnmatchcase(method, pattern) for pattern in patterns)
+    return (
+        not patterns
+        or method in ALWAYS
+        or any(fnmatchcase(method, pattern) for pattern in patterns)
+    )
 
 
 class Feeds(Protocol):

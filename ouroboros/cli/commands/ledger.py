@@ -65,7 +65,7 @@ def offline_file(settings: Settings, file: Path | None) -> Path | None:
     """Return the file to read, or None to ask the engine."""
     from ouroboros.cli import reach, terminal
 
-    if file is not None or settings.socket is not None:
+    if file is not None or settings.socket is not None or settings.host:
         return file
     paths = reach.locate(settings)
     if reach.is_answering(paths.socket):

@@ -9,11 +9,15 @@ lives in a session of its own: come back with `ouroboros tui`.
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ouroboros.cli.options import Settings, SilentCommand
 from ouroboros.errors import MachineError
+
+if TYPE_CHECKING:
+    from rpc.address import Address
 
 
 @click.command(cls=SilentCommand)
@@ -90,12 +94,12 @@ def _say(settings: Settings, text: str) -> None:
 @click.pass_obj
 def tui_command(settings: Settings, *, read_only: bool) -> int:
     """Attach the screen to the running engine; quitting it never stops the engine."""
-    from ouroboros.cli.reach import probe, socket_of
+    from ouroboros.cli.reach import address_of, greet
 
     _need_terminal("tui")
-    socket = socket_of(settings)
-    probe(socket)
-    return _screen(settings, socket, read_only=read_only)
+    address = address_of(settings)
+    greet(settings, address)
+    return _screen(settings, address, read_only=read_only)
 
 
 def _need_terminal(command: str) -> None:
@@ -106,7 +110,9 @@ def _need_terminal(command: str) -> None:
         )
 
 
-def _screen(settings: Settings, socket: Path, *, read_only: bool, farewell: str = "") -> int:
+def _screen(
+    settings: Settings, address: "Path | Address", *, read_only: bool, farewell: str = ""
+) -> int:
     import gc
     import os
 
@@ -116,4 +122,4 @@ def _screen(settings: Settings, socket: Path, *, read_only: bool, farewell: str 
     from tui.app import FAREWELL, run
 
     gc.enable()
-    return run(socket, read_only=read_only, farewell=farewell or FAREWELL)
+    return run(address, read_only=read_only, farewell=farewell or FAREWELL)
