@@ -16,6 +16,7 @@ ALONE = frozenset(
         "test_executors_anchor",
         "test_executors_duet",
         "test_executors_verdict",
+        "test_redteam_catalogue",
         "test_redteam_quick",
         "test_sandbox_escapes",
         "test_sandbox_lifetime",
