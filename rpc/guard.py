@@ -28,6 +28,7 @@ from jsonrpcserver.result import Result
 from ouroboros.engine.tasks import spawn
 from ouroboros.errors import (
     BusyError,
+    CancelledByHumanError,
     ForbiddenError,
     InvalidParamsError,
     OuroborosError,
@@ -195,7 +196,7 @@ class Guard:
             return failure(item.error, item.id)
         refusal = self._refusal(session, item, busy=busy)
         if refusal is None:
-            return await self._dispatch(session, item)
+            return await self._carried_out(session, item)
         return None if item.id is msgspec.UNSET else failure(error_object(refusal), item.id)
 
     def refuse_method(self, session: Session, request: type[wire.Request[Any]]) -> None:
@@ -238,6 +239,23 @@ class Guard:
             method = safe_line(call.method, limit=80)
             _log.warning("refused %s to %s: %s", method, session.actor, refusal.message)
         return refusal
+
+    async def _carried_out(self, session: Session, call: Call) -> bytes | None:
+        """Dispatch; a call that may wait becomes a task of its own, which `rpc.cancel` can end."""
+        request = self._requests.get(call.method)
+        waits = request is not None and request.waits
+        if not waits or session.calls is None or isinstance(call.id, msgspec.UnsetType):
+            return await self._dispatch(session, call)
+        task = spawn(self._dispatch(session, call), name=f"rpc {call.method}")
+        session.calls.begin(call.id, task)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            if not session.calls.was_cancelled(task):
+                task.cancel()
+                raise
+            gone = CancelledByHumanError(f"This call of {call.method} was ended by rpc.cancel.")
+            return failure(error_object(gone), call.id)
 
     async def _dispatch(self, session: Session, call: Call) -> bytes | None:
         item: dict[str, Any] = {"method": call.method, "params": []}

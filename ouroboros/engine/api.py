@@ -13,12 +13,29 @@ import msgspec
 from ouroboros.config import Loaded
 from ouroboros.model.entry import Head, Stored
 from ouroboros.model.events import Setting
+from ouroboros.model.insight import (
+    ConfigChange,
+    ConfigCheck,
+    Delivery,
+    Health,
+    LogPage,
+    Metric,
+    Points,
+    Worker,
+)
 from ouroboros.model.oversight import GovernorStatus, Recomputed
 from ouroboros.model.phase import Phase
 from ouroboros.model.progress import Progress
 from ouroboros.model.proof import Consistency, Heads, Inclusion
-from ouroboros.model.snapshot import Approvals, EngineStatus, Explanation, RollbackPreview, Snapshot
-from ouroboros.model.state import Anchor, Candidate, Cycle, State, Version
+from ouroboros.model.snapshot import (
+    Activity,
+    Approvals,
+    EngineStatus,
+    Explanation,
+    RollbackPreview,
+    Snapshot,
+)
+from ouroboros.model.state import Alert, Anchor, Candidate, Cycle, State, Version
 from ouroboros.model.statement import Signed
 
 
@@ -68,6 +85,55 @@ class Subscription(Protocol):
         ...
 
 
+class Inside(Protocol):
+    """What an engine shows of itself; see `ouroboros.engine.insight.Insight`."""
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """What is sampled."""
+        ...
+
+    def health(self) -> Health:
+        """What is wrong now."""
+        ...
+
+    async def wait(self, until: frozenset[Activity], timeout_s: float) -> EngineStatus:
+        """Return once the engine is in one of these states; `WaitTimeoutError`."""
+        ...
+
+    def log(self, *, after: int, limit: int, level: str) -> LogPage:
+        """Return lines of the log."""
+        ...
+
+    def workers(self) -> tuple[Worker, ...]:
+        """Return who evaluates."""
+        ...
+
+    def points(self, name: str, *, begin: int, end: int, step_s: float) -> Points:
+        """Return a series; `NotFoundError`, `InvalidParamsError`."""
+        ...
+
+    async def config_history(self, limit: int) -> tuple[ConfigChange, ...]:
+        """Return the newest changes of the configuration, newest first."""
+        ...
+
+    def check_config(self, text: str) -> ConfigCheck:
+        """Try a configuration without taking it."""
+        ...
+
+    def alerts(self) -> tuple[Alert, ...]:
+        """Return the newest alerts, newest first."""
+        ...
+
+    async def ack(self, seq: int, *, actor: str, reason: str) -> Alert:
+        """Record that somebody has seen an alert; `NotFoundError`."""
+        ...
+
+    async def try_alert(self, *, actor: str) -> tuple[Delivery, ...]:
+        """Send a test alert through every sink."""
+        ...
+
+
 class EngineApi(Protocol):
     """The engine as its doors see it."""
 
@@ -87,6 +153,11 @@ class EngineApi(Protocol):
 
     def snapshot(self) -> Snapshot:
         """Return state and status at one sequence number."""
+        ...
+
+    @property
+    def inside(self) -> Inside:
+        """What the engine shows of itself."""
         ...
 
     def candidate(self, name: str) -> Candidate:

@@ -27,6 +27,7 @@ from ouroboros.engine.disk import Disk
 from ouroboros.engine.forward import Forwarder
 from ouroboros.engine.freeze import frozen_until
 from ouroboros.engine.heads import HeadKeeper
+from ouroboros.engine.insight import Insight
 from ouroboros.engine.limits import LiveLimits
 from ouroboros.engine.pipeline import Pipeline
 from ouroboros.engine.promotion import Promoter
@@ -115,6 +116,7 @@ class Engine:
         self._budgets = budgets
         self._cycles = Cycles(self._core, self._pipeline, self._limits)
         self._disk = Disk(self._core)
+        self.inside = Insight(self._core, self.status)
         self._upkeep = Upkeep(
             self._core, lambda: self._cycles.running or bool(self._core.measuring)
         )
@@ -140,6 +142,7 @@ class Engine:
         """
         core = self._core
         await asyncio.to_thread(recovery.sweep, core.deps.cache)
+        self.inside.listen()
         await core.recorder.load()
         await self._heads.start()
         await recovery.adopt_or_check(core, branch)
@@ -166,6 +169,7 @@ class Engine:
             spawn(self._live(), "live status"),
             spawn(self._anchors.run(), "anchor"),
             spawn(self._disk.run(), "disk"),
+            spawn(self.inside.run(), "metrics"),
             spawn(self._upkeep.run(), "upkeep"),
             spawn(self._heads.run(), "heads"),
         ]
@@ -196,6 +200,7 @@ class Engine:
         if core.draining:
             return
         core.draining = True
+        self.inside.close()
         await core.recorder.touch()
         grace = core.config.config.engine.shutdown_grace.seconds
         await self._pipeline.close(grace)

@@ -63,6 +63,8 @@ def _engine(event: ev.Event) -> str:
 
 def _ledger(event: ev.Event) -> str:
     match event:
+        case ev.AlertAcked():
+            return _because(f"alert {event.alert} acknowledged", event.reason)
         case ev.EpochStarted():
             lost = max(event.old_size - event.kept_size, 0)
             said = (

@@ -185,6 +185,13 @@ class AlertRaised(Event, frozen=True, kw_only=True):
     candidate: str = ""
 
 
+class AlertAcked(Event, frozen=True, kw_only=True):
+    """Somebody has seen an alert; `alert` is the number of its entry."""
+
+    alert: int
+    reason: str = ""
+
+
 # --- keeping the ledger -------------------------------------------------------------------------
 
 
@@ -480,6 +487,7 @@ AnyEvent = (
     | CycleStarted
     | CycleFinished
     | AlertRaised
+    | AlertAcked
     | EpochStarted
     | Reconciled
     | RetentionApplied

@@ -134,7 +134,7 @@ class Cycle(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
-    """A raised alert, newest last."""
+    """A raised alert, newest last. `acked_by` has seen it (empty: nobody has yet)."""
 
     seq: int
     ts: int
@@ -142,6 +142,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     severity: str
     text: str
     candidate: str = ""
+    acked_by: str = ""
+    acked_ns: int = 0
 
 
 class Token(msgspec.Struct, frozen=True, kw_only=True):
@@ -434,6 +436,12 @@ def _engine(state: State, event: ev.AnyEvent, stored: Stored) -> State:  # noqa:
                 candidate=event.candidate,
             )
             return replace(state, alerts=(*state.alerts, alert)[-ALERTS_KEPT:])
+        case ev.AlertAcked():
+            seen = tuple(
+                replace(a, acked_by=actor, acked_ns=ts) if a.seq == event.alert else a
+                for a in state.alerts
+            )
+            return replace(state, alerts=seen)
         case ev.PromotionStarted() | ev.RollbackStarted() | ev.RollForwardStarted():
             return replace(state, intent=_intent(event))
         case ev.RollForwardFailed():

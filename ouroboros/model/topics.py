@@ -38,6 +38,7 @@ _ENGINE_TOPICS: dict[type[ev.Event], str] = {
     ev.CycleStarted: "cycle.started",
     ev.CycleFinished: "cycle.finished",
     ev.AlertRaised: "alert.fired",
+    ev.AlertAcked: "alert.acked",
     ev.RollbackStarted: "rollback.started",
     ev.RolledBack: "rollback.finished",
     ev.RollForwardStarted: "forward.started",

@@ -16,13 +16,14 @@ from rpc.methods import (
     ledger,
     system,
     version,
+    watch,
 )
 from rpc.methods.registry import Endpoint, Handler, endpoints_of, handles
 from rpc.methods.session import Feeds, Session
 
 __all__ = ["Endpoint", "Feeds", "Handler", "Session", "endpoints", "handles"]
 
-_NOUNS = (system, auth, engine, cycle, candidate, version, governor, config, ledger, events)
+_NOUNS = (system, auth, engine, cycle, candidate, version, governor, config, ledger, watch, events)
 
 
 def endpoints() -> dict[str, Endpoint]:

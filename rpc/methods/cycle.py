@@ -1,5 +1,6 @@
 """`cycle.*`: passes of the loop."""
 
+from ouroboros.errors import NotFoundError
 from ouroboros.model.state import Cycle
 from rpc import wire
 from rpc.methods.checks import within
@@ -20,3 +21,13 @@ async def list_(session: Session, request: wire.CycleList) -> tuple[Cycle, ...]:
     """Return the newest cycles."""
     within("limit", request.limit, 1, LIMIT)
     return await session.engine.cycles(limit=request.limit)
+
+
+@handles(wire.CycleGet)
+async def get(session: Session, request: wire.CycleGet) -> Cycle:
+    """Return one cycle."""
+    within("number", request.number, 1, 2**53)
+    for cycle in await session.engine.cycles(limit=LIMIT):
+        if cycle.number == request.number:
+            return cycle
+    raise NotFoundError(f"There is no cycle {request.number} among the newest {LIMIT}.")

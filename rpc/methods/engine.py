@@ -1,12 +1,15 @@
 """`engine.*`: status, pause, resume, shutdown."""
 
 from ouroboros.errors import InvalidParamsError
-from ouroboros.model.snapshot import EngineStatus, Snapshot
+from ouroboros.model.insight import Health
+from ouroboros.model.snapshot import Activity, EngineStatus, Snapshot
 from ouroboros.model.text import safe_line
 from rpc import wire
+from rpc.methods.checks import within
 from rpc.methods.registry import handles
 from rpc.methods.session import Session
 
+WAIT_S = 3600.0
 _PAUSE_MODES = ("after_phase", "now")
 
 
@@ -48,3 +51,27 @@ async def shutdown(session: Session, request: wire.EngineShutdown) -> wire.Ok:
     """Begin an orderly end."""
     await session.engine.shutdown(actor=session.actor, reason=request.reason)
     return wire.Ok(seq=session.engine.state.seq)
+
+
+@handles(wire.EngineHealth)
+async def health(session: Session, _request: wire.EngineHealth) -> Health:
+    """Say what is wrong."""
+    return session.engine.inside.health()
+
+
+@handles(wire.EngineWait)
+async def wait(session: Session, request: wire.EngineWait) -> EngineStatus:
+    """Wait for a state of the engine."""
+    within("timeout_s", request.timeout_s, 0, WAIT_S)
+    known = {activity.value: activity for activity in Activity}
+    for name in request.until:
+        if name not in known:
+            raise InvalidParamsError(
+                f"Invalid params: `until` names no state with {safe_line(name, limit=40)!r}.",
+                hint=f"States are {', '.join(known)}.",
+            )
+    until = frozenset(known[name] for name in request.until) or _AT_REST
+    return await session.engine.inside.wait(until, request.timeout_s)
+
+
+_AT_REST = frozenset({Activity.IDLE, Activity.PAUSED, Activity.HALTED})

@@ -1,5 +1,6 @@
 """What a method knows of its caller."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -54,6 +55,41 @@ class Feeds(Protocol):
         ...
 
 
+class Calls:
+    """The calls of one connection that wait for something, so that they can be ended."""
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        self._waiting: dict[tuple[bool, str | int | float | None], asyncio.Task[object]] = {}
+        self._cancelled: set[asyncio.Task[object]] = set()
+
+    def begin(self, id_: str | float | None, task: "asyncio.Task[object]") -> None:
+        """Take a call; of two with one id only the later can be ended."""
+        key = (isinstance(id_, str), id_)
+        self._waiting[key] = task
+
+        def ended(_: object) -> None:
+            if self._waiting.get(key) is task:
+                del self._waiting[key]
+
+        task.add_done_callback(ended)
+
+    def cancel(self, id_: str | float | None) -> bool:
+        """End a call; tells whether there was one."""
+        task = self._waiting.get((isinstance(id_, str), id_))
+        if task is None:
+            return False
+        self._cancelled.add(task)
+        return task.cancel()
+
+    def was_cancelled(self, task: "asyncio.Task[object]") -> bool:
+        """Tell, once, whether a call ended because it was asked to."""
+        if task not in self._cancelled:
+            return False
+        self._cancelled.discard(task)
+        return True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """Who asks (`actor`, `role`), of which engine, and over what.
@@ -62,7 +98,7 @@ class Session:
     `alive` tells whether what he identified himself by still holds (a token may be revoked or
     expire while he is connected).
 
-    `feeds` is None where the connection cannot carry notifications (HTTP).
+    `feeds` and `calls` are None where the connection cannot carry notifications (HTTP).
     """
 
     engine: EngineApi
@@ -71,3 +107,4 @@ class Session:
     methods: tuple[str, ...] = ()
     alive: Callable[[], bool] = lambda: True
     feeds: Feeds | None = None
+    calls: Calls | None = None

@@ -5,7 +5,7 @@ import platform
 from typing import Any
 
 from ouroboros import __version__
-from ouroboros.errors import UnsupportedProtocolError
+from ouroboros.errors import MethodUnavailableError, UnsupportedProtocolError
 from ouroboros.model.text import safe_line
 from rpc import wire
 from rpc.discover import document, summary
@@ -14,7 +14,7 @@ from rpc.methods.session import Session
 
 _log = logging.getLogger(__name__)
 
-CAPABILITIES = ("batch", "events.resume", "events.long_poll")
+CAPABILITIES = ("batch", "events.resume", "events.long_poll", "events.sse", "cancel")
 """Abilities that a client may rely on besides the methods; only ever added to."""
 
 
@@ -22,6 +22,17 @@ CAPABILITIES = ("batch", "events.resume", "events.long_poll")
 async def discover(_session: Session, _request: wire.Discover) -> dict[str, Any]:
     """Return the OpenRPC document."""
     return document()
+
+
+@handles(wire.Cancel)
+async def cancel(session: Session, request: wire.Cancel) -> wire.CancelResult:
+    """End a call of the same connection."""
+    if session.calls is None:
+        raise MethodUnavailableError(
+            "rpc.cancel needs the WebSocket of the call that it ends.",
+            hint="Close the connection instead: the call ends with it.",
+        )
+    return wire.CancelResult(cancelled=session.calls.cancel(request.id))
 
 
 @handles(wire.Hello)

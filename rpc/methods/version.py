@@ -21,6 +21,12 @@ async def list_(session: Session, _request: wire.VersionList) -> tuple[Version, 
     return session.engine.state.versions
 
 
+@handles(wire.VersionGet)
+async def get(session: Session, request: wire.VersionGet) -> Version:
+    """Return one version."""
+    return session.engine.version(request.ref)
+
+
 @handles(wire.VersionPreview)
 async def preview(session: Session, request: wire.VersionPreview) -> RollbackPreview:
     """Compute a rollback without doing it; the diff is made safe for terminals."""

@@ -26,6 +26,7 @@ from ouroboros.model.topics import matches_topic
 from rpc.guard import Guard, new_incident
 from rpc.limits import Limits
 from rpc.methods import Session
+from rpc.methods.session import Calls
 from rpc.server.frames import Frames, prefix
 
 _log = logging.getLogger(__name__)
@@ -124,6 +125,7 @@ class Connection:
         self._limits = limits
         self._incident = incident
         self._calls: set[asyncio.Task[None]] = set()
+        self._waiting = Calls()
         self._feeds: dict[str, _Feed] = {}
         self._named = 0
 
@@ -158,7 +160,9 @@ class Connection:
 
     async def _answer(self, body: str | bytes) -> None:
         opening = _Opening(self)
-        reply = await self._guard.answer(replace(self._session, feeds=opening), body)
+        reply = await self._guard.answer(
+            replace(self._session, feeds=opening, calls=self._waiting), body
+        )
         await self._send(reply)
         opening.release()
 

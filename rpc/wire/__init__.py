@@ -18,7 +18,7 @@ harm to a terminal.
 
 from typing import Any
 
-from rpc.wire import auth, candidate, engine, events, governor, ledger, system, version
+from rpc.wire import auth, candidate, engine, events, governor, ledger, system, version, watch
 from rpc.wire.auth import (
     TokenCreate,
     TokenCreateResult,
@@ -54,14 +54,17 @@ from rpc.wire.candidate import (
     SubmitResult,
 )
 from rpc.wire.engine import (
+    CycleGet,
     CycleList,
     CycleTrigger,
     CycleTriggerResult,
+    EngineHealth,
     EnginePause,
     EngineResume,
     EngineShutdown,
     EngineSnapshot,
     EngineStatusGet,
+    EngineWait,
 )
 from rpc.wire.events import (
     EventItem,
@@ -74,7 +77,9 @@ from rpc.wire.events import (
 )
 from rpc.wire.governor import (
     ConfigGet,
+    ConfigHistory,
     ConfigResult,
+    ConfigValidate,
     GovernorExplain,
     GovernorMoveAnchor,
     GovernorRecompute,
@@ -97,6 +102,8 @@ from rpc.wire.ledger import (
     VerifyResult,
 )
 from rpc.wire.system import (
+    Cancel,
+    CancelResult,
     Discover,
     Hello,
     HelloResult,
@@ -110,15 +117,30 @@ from rpc.wire.version import (
     VersionDiff,
     VersionForward,
     VersionForwardPreview,
+    VersionGet,
     VersionList,
     VersionPreview,
     VersionRollback,
+)
+from rpc.wire.watch import (
+    AlertAck,
+    AlertList,
+    AlertTest,
+    LogTail,
+    MetricsList,
+    MetricsQuery,
+    WorkerList,
 )
 
 __all__ = [
     "PROTOCOL",
     "REQUESTS",
+    "AlertAck",
+    "AlertList",
+    "AlertTest",
     "ApproveResult",
+    "Cancel",
+    "CancelResult",
     "CandidateApprove",
     "CandidateCancel",
     "CandidateDiff",
@@ -131,17 +153,22 @@ __all__ = [
     "CandidateSubmit",
     "CandidateWait",
     "ConfigGet",
+    "ConfigHistory",
     "ConfigResult",
+    "ConfigValidate",
+    "CycleGet",
     "CycleList",
     "CycleTrigger",
     "CycleTriggerResult",
     "DiffResult",
     "Discover",
+    "EngineHealth",
     "EnginePause",
     "EngineResume",
     "EngineShutdown",
     "EngineSnapshot",
     "EngineStatusGet",
+    "EngineWait",
     "ErrorData",
     "ErrorObject",
     "EventItem",
@@ -168,8 +195,11 @@ __all__ = [
     "LedgerVerify",
     "LimitsResult",
     "LogResult",
+    "LogTail",
     "MethodInfo",
     "Methods",
+    "MetricsList",
+    "MetricsQuery",
     "Notification",
     "Ok",
     "Ping",
@@ -188,12 +218,14 @@ __all__ = [
     "VersionDiff",
     "VersionForward",
     "VersionForwardPreview",
+    "VersionGet",
     "VersionList",
     "VersionPreview",
     "VersionResult",
     "VersionRollback",
     "Whoami",
     "WhoamiResult",
+    "WorkerList",
 ]
 
 REQUESTS: tuple[type[Request[Any]], ...] = (
@@ -204,6 +236,7 @@ REQUESTS: tuple[type[Request[Any]], ...] = (
     *version.REQUESTS,
     *governor.REQUESTS,
     *ledger.REQUESTS,
+    *watch.REQUESTS,
     *events.REQUESTS,
 )
 """Every method of the service, in the order of the documentation."""

@@ -168,6 +168,7 @@ class CandidateWait(Request[Candidate], frozen=True, kw_only=True):
 
     method = "candidate.wait"
     result = Candidate
+    waits = True
     id: str
     until: tuple[str, ...] = ()
     timeout_s: float = 300.0

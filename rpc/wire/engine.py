@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ouroboros.model.insight import Health
 from ouroboros.model.snapshot import EngineStatus, Snapshot
 from ouroboros.model.state import Cycle
 from rpc.wire.base import Ok, Request, Result
@@ -42,6 +43,26 @@ class EngineResume(Request[Ok], frozen=True, kw_only=True):
     reason: str = ""
 
 
+class EngineHealth(Request[Health], frozen=True, kw_only=True):
+    """Say what is wrong now, in words and with what to do; `ok` while nothing critical is."""
+
+    method = "engine.health"
+    result = Health
+
+
+class EngineWait(Request[EngineStatus], frozen=True, kw_only=True):
+    """Wait until the engine is in one of these states (idle, working, paused, halted, draining).
+
+    `until` empty: idle, paused or halted. `timeout_s`: 0 to 3600 seconds, then `timeout`.
+    """
+
+    method = "engine.wait"
+    result = EngineStatus
+    waits = True
+    until: tuple[str, ...] = ()
+    timeout_s: float = 60.0
+
+
 class EngineShutdown(Request[Ok], frozen=True, kw_only=True):
     """Begin an orderly end of the engine process."""
 
@@ -67,6 +88,14 @@ class CycleTrigger(Request[CycleTriggerResult], frozen=True, kw_only=True):
     mutates = True
 
 
+class CycleGet(Request[Cycle], frozen=True, kw_only=True):
+    """Return one cycle by its number, of the newest 500."""
+
+    method = "cycle.get"
+    result = Cycle
+    number: int
+
+
 class CycleList(Request[tuple[Cycle, ...]], frozen=True, kw_only=True):
     """Return the newest cycles, newest first."""
 
@@ -81,7 +110,10 @@ REQUESTS: tuple[type[Request[Any]], ...] = (
     EnginePause,
     EngineResume,
     EngineShutdown,
+    EngineHealth,
+    EngineWait,
     CycleTrigger,
     CycleList,
+    CycleGet,
 )
 """In the order of the documentation."""

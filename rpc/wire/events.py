@@ -66,6 +66,7 @@ class EventsList(Request[EventPage], frozen=True, kw_only=True):
 
     method = "events.list"
     result = EventPage
+    waits = True
     from_seq: int = 0
     topics: tuple[str, ...] = ("*",)
     limit: int = 100

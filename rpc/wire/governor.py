@@ -3,6 +3,7 @@
 from typing import Any
 
 from ouroboros.model.events import Setting
+from ouroboros.model.insight import ConfigChange, ConfigCheck
 from ouroboros.model.oversight import GovernorStatus, Recomputed
 from ouroboros.model.snapshot import Explanation
 from ouroboros.model.state import Anchor
@@ -74,6 +75,7 @@ class GovernorRecompute(Request[RecomputeResult], frozen=True, kw_only=True):
 
     method = "governor.recompute"
     result = RecomputeResult
+    waits = True
     id: str = ""
 
 
@@ -99,6 +101,22 @@ class ConfigGet(Request[ConfigResult], frozen=True, kw_only=True):
     exact = True
 
 
+class ConfigHistory(Request[tuple[ConfigChange, ...]], frozen=True, kw_only=True):
+    """Return the newest changes of the configuration, newest first. `limit`: 1 to 500."""
+
+    method = "config.history"
+    result = tuple[ConfigChange, ...]
+    limit: int = 50
+
+
+class ConfigValidate(Request[ConfigCheck], frozen=True, kw_only=True):
+    """Say whether `text` would be taken as `ouroboros.toml`, and which keys would change."""
+
+    method = "config.validate"
+    result = ConfigCheck
+    text: str
+
+
 REQUESTS: tuple[type[Request[Any]], ...] = (
     GovernorStatusGet,
     GovernorExplain,
@@ -106,5 +124,7 @@ REQUESTS: tuple[type[Request[Any]], ...] = (
     GovernorMoveAnchor,
     GovernorRecompute,
     ConfigGet,
+    ConfigHistory,
+    ConfigValidate,
 )
 """In the order of the documentation."""

@@ -86,6 +86,7 @@ class LedgerVerify(Request[VerifyResult], frozen=True, kw_only=True):
 
     method = "ledger.verify"
     result = VerifyResult
+    waits = True
 
 
 class LedgerHeads(Request[Heads], frozen=True, kw_only=True):

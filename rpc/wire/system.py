@@ -42,6 +42,24 @@ class Ping(Request[Ok], frozen=True, kw_only=True):
     result = Ok
 
 
+class CancelResult(Result, frozen=True, kw_only=True):
+    """Whether the call was still in flight and has been ended."""
+
+    cancelled: bool
+
+
+class Cancel(Request[CancelResult], frozen=True, kw_only=True):
+    """End a call of this WebSocket that waits; it is answered with `cancelled`.
+
+    `id`: of the call's request. What changes something is never cut in half: it is not ended, nor
+    is what is answered already.
+    """
+
+    method = "rpc.cancel"
+    result = CancelResult
+    id: str | int | float
+
+
 class MethodInfo(Result, frozen=True, kw_only=True):
     """One method: name, least role, whether it changes something, first line of its doc."""
 
@@ -75,6 +93,7 @@ class SystemVersion(Request[VersionResult], frozen=True, kw_only=True):
 
 REQUESTS: tuple[type[Request[Any]], ...] = (
     Discover,
+    Cancel,
     Hello,
     Ping,
     Methods,

@@ -15,6 +15,14 @@ class VersionList(Request[tuple[Version, ...]], frozen=True, kw_only=True):
     result = tuple[Version, ...]
 
 
+class VersionGet(Request[Version], frozen=True, kw_only=True):
+    """Return a version by number (`3`, `v3`), `last`, `anchor` or a candidate's id."""
+
+    method = "version.get"
+    result = Version
+    ref: str
+
+
 class VersionPreview(Request[RollbackPreview], frozen=True, kw_only=True):
     """Compute a rollback without doing it.
 
@@ -23,6 +31,7 @@ class VersionPreview(Request[RollbackPreview], frozen=True, kw_only=True):
 
     method = "version.preview"
     result = RollbackPreview
+    waits = True
     to: str
 
 
@@ -78,6 +87,7 @@ class VersionDiff(Request[DiffResult], frozen=True, kw_only=True):
 
 REQUESTS: tuple[type[Request[Any]], ...] = (
     VersionList,
+    VersionGet,
     VersionPreview,
     VersionRollback,
     VersionForwardPreview,

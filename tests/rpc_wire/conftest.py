@@ -39,6 +39,18 @@ from ouroboros.model.evaluation import (
     Series,
     Stage,
 )
+from ouroboros.model.insight import (
+    ConfigChange,
+    ConfigCheck,
+    Delivery,
+    Health,
+    LogLine,
+    LogPage,
+    Metric,
+    Points,
+    Problem,
+    Worker,
+)
 from ouroboros.model.oversight import GovernorStatus, Recomputed
 from ouroboros.model.phase import Phase
 from ouroboros.model.proof import Consistency, Heads, Inclusion, SignedHead
@@ -53,7 +65,16 @@ from ouroboros.model.snapshot import (
     Snapshot,
     trim,
 )
-from ouroboros.model.state import Anchor, Candidate, Cycle, State, Version, advance, check_move
+from ouroboros.model.state import (
+    Alert,
+    Anchor,
+    Candidate,
+    Cycle,
+    State,
+    Version,
+    advance,
+    check_move,
+)
 from ouroboros.model.statement import Signed
 from ouroboros.model.verdict import Comparison, Decision, Outcome, Reason, Verdict
 from rpc.limits import Limits
@@ -121,6 +142,56 @@ def verdict(decision: Decision = Decision.HOLD) -> Verdict:
     )
 
 
+class MemoryInside:
+    """What an engine shows of itself, the same on every machine."""
+
+    metrics = (Metric(name="engine_rss_bytes", unit="bytes", kind="gauge", text="Memory."),)
+
+    def __init__(self, engine: "MemoryEngine") -> None:
+        self._engine = engine
+
+    def health(self) -> Health:
+        return Health(ok=True, problems=(Problem(code="x", severity="warning", text="a thing"),))
+
+    async def wait(self, until: frozenset[Activity], timeout_s: float) -> EngineStatus:
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self._engine.status().activity not in until:
+                    await self._engine.changed.wait()
+        except TimeoutError:
+            raise WaitTimeoutError(f"not after {timeout_s:g} s") from None
+        return self._engine.status()
+
+    def log(self, *, after: int, limit: int, level: str) -> LogPage:
+        line = LogLine(number=1, ts=NOW, level=level, source="rpc", text="said")
+        return LogPage(lines=(line,), next=1)
+
+    def workers(self) -> tuple[Worker, ...]:
+        return (Worker(name="local", slots=1, busy=("c2",), sandbox=SANDBOX, pid=7),)
+
+    def points(self, name: str, *, begin: int, end: int, step_s: float) -> Points:
+        one = (1.0,)
+        return Points(name=name, step_s=step_s, ts=(begin,), mean=one, least=one, most=one)
+
+    async def config_history(self, limit: int) -> tuple[ConfigChange, ...]:
+        return (ConfigChange(seq=2, ts=NOW, actor="engine", config_hash="f" * 64),)[:limit]
+
+    def check_config(self, text: str) -> ConfigCheck:
+        return ConfigCheck(ok=False, problem=text)
+
+    def alerts(self) -> tuple[Alert, ...]:
+        return self._engine.state.alerts
+
+    async def ack(self, seq: int, *, actor: str, reason: str) -> Alert:
+        self._engine._check("ack", actor)
+        self._engine.record(ev.AlertAcked(alert=seq, reason=reason), actor=actor)
+        return Alert(seq=seq, ts=NOW, code="x", severity="info", text="t", acked_by=actor)
+
+    async def try_alert(self, *, actor: str) -> tuple[Delivery, ...]:
+        self._engine._check("try_alert", actor)
+        return (Delivery(sink="log", ok=True),)
+
+
 class MemoryEngine:
     """An `EngineApi` whose ledger is a list."""
 
@@ -136,6 +207,7 @@ class MemoryEngine:
         self.gate: asyncio.Event | None = None
         self.ended = asyncio.Event()
         self.quorum = 1
+        self.inside = MemoryInside(self)
 
     def record(self, event: ev.AnyEvent, *, actor: str = "engine") -> Stored:
         check_move(self.state, event)

@@ -50,6 +50,20 @@ CALLS: dict[str, dict[str, Any]] = {
     "engine.pause": {"reason": "lunch", "mode": "now"},
     "engine.resume": {},
     "engine.shutdown": {"reason": "reboot"},
+    "engine.health": {},
+    "engine.wait": {"until": ["idle", "working", "paused"], "timeout_s": 1},
+    "rpc.cancel": {"id": 7},
+    "cycle.get": {"number": 1},
+    "version.get": {"ref": "1"},
+    "config.history": {"limit": 3},
+    "config.validate": {"text": "x = 1"},
+    "alert.list": {},
+    "alert.ack": {"seq": 9, "reason": "seen"},
+    "alert.test": {},
+    "log.tail": {"limit": 5, "level": "WARNING"},
+    "metrics.list": {},
+    "metrics.query": {"name": "engine_rss_bytes", "begin": 5, "step_s": 10},
+    "worker.list": {},
     "cycle.trigger": {},
     "cycle.list": {"limit": 5},
     "candidate.list": {"phases": ["held", "promoted"], "limit": 1},
@@ -194,7 +208,7 @@ async def test_results_decode_into_the_types_of_the_wire(
     ask: Any, request_: type[wire.Request[Any]]
 ) -> None:
     response = await ask(request_.method, CALLS[request_.method])
-    if request_.method in ("events.subscribe", "events.unsubscribe"):
+    if request_.method in ("events.subscribe", "events.unsubscribe", "rpc.cancel"):
         assert response["error"]["code"] == -32601  # they need a WebSocket
     else:
         msgspec.json.decode(json.dumps(response["result"]), type=request_.result)
@@ -256,6 +270,15 @@ BAD_PARAMS: list[tuple[str, dict[str, Any], str]] = [
     ("token.create", {"name": "a", "reason": "r", "methods": ["nope.*"]}, "fits no method"),
     ("token.create", {"name": "a", "reason": "r", "expires_s": -1}, "`expires_s`"),
     ("token.revoke", {"name": "a", "reason": ""}, "`reason`"),
+    ("engine.wait", {"until": ["asleep"]}, "'asleep'"),
+    ("engine.wait", {"timeout_s": 3601}, "`timeout_s`"),
+    ("cycle.get", {"number": 0}, "`number`"),
+    ("config.history", {"limit": 0}, "`limit`"),
+    ("alert.ack", {"seq": 0}, "`seq`"),
+    ("log.tail", {"level": "LOUD"}, "`level`"),
+    ("log.tail", {"limit": 1001}, "`limit`"),
+    ("metrics.query", {"name": "x", "step_s": 0}, "`step_s`"),
+    ("metrics.query", {"name": "x", "begin": -1}, "`begin`"),
     ("ledger.list", {"limit": 1001}, "`limit`"),
     ("ledger.list", {"before": -1}, "`before`"),
     ("ledger.heads", {"limit": 0}, "`limit`"),

@@ -1,0 +1,89 @@
+"""`alert.*`, `log.*`, `metrics.*`, `worker.*`: what the engine shows of itself."""
+
+from typing import Any
+
+from ouroboros.model.insight import Delivery, LogPage, Metric, Points, Worker
+from ouroboros.model.state import Alert
+from rpc.wire.base import Request
+
+
+class AlertList(Request[tuple[Alert, ...]], frozen=True, kw_only=True):
+    """Return the newest alerts (at most 50), newest first; all of them stay in the ledger."""
+
+    method = "alert.list"
+    result = tuple[Alert, ...]
+
+
+class AlertAck(Request[Alert], frozen=True, kw_only=True):
+    """Say that somebody has seen an alert. `seq`: the number of its entry."""
+
+    method = "alert.ack"
+    result = Alert
+    role = "operator"
+    mutates = True
+    seq: int
+    reason: str = ""
+
+
+class AlertTest(Request[tuple[Delivery, ...]], frozen=True, kw_only=True):
+    """Send a test alert through every sink; returns how each took it."""
+
+    method = "alert.test"
+    result = tuple[Delivery, ...]
+    role = "operator"
+    mutates = True
+
+
+class LogTail(Request[LogPage], frozen=True, kw_only=True):
+    """Return lines of the engine's log since its start (the newest 5,000 are kept).
+
+    `after`: the cursor (`next` of the last page); negative for the newest. `limit`: 1 to 1000.
+    `level`: DEBUG, INFO, WARNING, ERROR or CRITICAL, and what is above it.
+    """
+
+    method = "log.tail"
+    result = LogPage
+    role = "operator"
+    after: int = -1
+    limit: int = 200
+    level: str = "INFO"
+
+
+class MetricsList(Request[tuple[Metric, ...]], frozen=True, kw_only=True):
+    """Return the series that the engine keeps of itself, a sample each ten seconds for a day."""
+
+    method = "metrics.list"
+    result = tuple[Metric, ...]
+
+
+class MetricsQuery(Request[Points], frozen=True, kw_only=True):
+    """Return a series by steps of `step_s` seconds (at most 2,000 points).
+
+    `begin` and `end`: UTC ns; 0 for an hour before the end, and for now.
+    """
+
+    method = "metrics.query"
+    result = Points
+    name: str
+    begin: int = 0
+    end: int = 0
+    step_s: float = 60.0
+
+
+class WorkerList(Request[tuple[Worker, ...]], frozen=True, kw_only=True):
+    """Return who evaluates, and what they work on."""
+
+    method = "worker.list"
+    result = tuple[Worker, ...]
+
+
+REQUESTS: tuple[type[Request[Any]], ...] = (
+    AlertList,
+    AlertAck,
+    AlertTest,
+    LogTail,
+    MetricsList,
+    MetricsQuery,
+    WorkerList,
+)
+"""In the order of the documentation."""
