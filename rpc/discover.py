@@ -73,15 +73,23 @@ def _method(
         "errors": [{"$ref": f"#/components/errors/{name}"} for name in _errors()],
         "x-role": request.role,
         "x-mutates": request.mutates,
+        "x-waits": request.waits,
+        "x-exact": request.exact,
     }
 
 
 def _errors() -> dict[str, Any]:
     """Return the named errors by their codes, the least special class of each code."""
+    named: dict[str, type[errors.OuroborosError]] = {}
+    for leaf in leaves():
+        if leaf is errors.OuroborosError or "rpc_code" not in vars(leaf):
+            continue
+        known = named.get(leaf.rpc_name)
+        if known is None or len(leaf.__mro__) < len(known.__mro__):
+            named[leaf.rpc_name] = leaf
     found: dict[str, dict[str, Any]] = {
-        leaf.rpc_name: {"code": leaf.rpc_code, "message": _prose(leaf.__doc__).split("\n", 1)[0]}
-        for leaf in leaves()
-        if leaf is not errors.OuroborosError and "rpc_code" in vars(leaf)
+        name: {"code": leaf.rpc_code, "message": _prose(leaf.__doc__).split("\n", 1)[0]}
+        for name, leaf in named.items()
     }
     found["internal"] = {
         "code": errors.OuroborosError.rpc_code,

@@ -1,4 +1,4 @@
-"""Write the generated documents: `docs/openrpc.json` and `docs/ouroboros.schema.json`.
+"""Write the generated documents: `docs/openrpc.json`, `rpc.md` and `ouroboros.schema.json`.
 
 `--check` writes nothing and exits with 1 where a stored document is not what the code says.
 """
@@ -8,15 +8,25 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from rpc_page import page
+
 from ouroboros.config import schema
 from rpc.discover import document
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 
-def documents() -> dict[str, dict[str, Any]]:
+def documents() -> dict[str, str]:
     """Return the documents by file name."""
-    return {"openrpc.json": document(), "ouroboros.schema.json": schema()}
+    return {
+        "openrpc.json": _json(document()),
+        "ouroboros.schema.json": _json(schema()),
+        "rpc.md": page(document()),
+    }
+
+
+def _json(value: dict[str, Any]) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
 def main(arguments: list[str]) -> int:
@@ -25,9 +35,8 @@ def main(arguments: list[str]) -> int:
         print("usage: write_schema.py [--check]", file=sys.stderr)
         return 2
     stale = 0
-    for name, value in documents().items():
+    for name, text in documents().items():
         path = DOCS / name
-        text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
         if path.is_file() and path.read_text() == text:
             continue
         if arguments:

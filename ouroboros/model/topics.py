@@ -19,7 +19,7 @@ UNKNOWN = "unknown"
 
 LOSSY = frozenset({PROGRESS, STATUS})
 
-_ENGINE_TOPICS: dict[type[ev.Event], str] = {
+ENGINE_TOPICS: dict[type[ev.Event], str] = {
     ev.TargetAdopted: "engine.adopted",
     ev.EngineStarted: "engine.started",
     ev.EngineStopped: "engine.stopped",
@@ -45,11 +45,12 @@ _ENGINE_TOPICS: dict[type[ev.Event], str] = {
     ev.RolledForward: "forward.finished",
     ev.RollForwardFailed: "forward.failed",
 }
+"""Of events that are not about one candidate; those are `candidate.KIND`."""
 
 
 def topic_of(event: ev.AnyEvent) -> str:
     """Return the topic of an event: its class's, `candidate.<kind>`, or `unknown`."""
-    own = _ENGINE_TOPICS.get(type(event))
+    own = ENGINE_TOPICS.get(type(event))
     if own is not None:
         return own
     return f"candidate.{event.kind}" if isinstance(event, ev.CandidateEvent) else UNKNOWN
