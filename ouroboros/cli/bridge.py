@@ -53,6 +53,12 @@ async def _carry(settings: Settings) -> int:
         await line.close()
 
 
+_NO_TEXT = (
+    b'{"jsonrpc":"2.0","error":{"code":-32700,"message":"Parse error: no UTF-8",'
+    b'"data":{"name":"parse_error"}},"id":null}\n'
+)
+
+
 class _Bridge:
     """Messages both ways, and how many of them wait for an answer."""
 
@@ -74,9 +80,14 @@ class _Bridge:
             if not message:
                 return
             if message.strip():
+                try:
+                    text = message.decode().strip()
+                except UnicodeDecodeError:  # a WebSocket's text cannot even carry it
+                    await asyncio.to_thread(_write, _NO_TEXT)
+                    continue
                 self._waiting += wants_answer(message)
                 try:
-                    await self._line.send(message.decode("utf-8", "replace").strip())
+                    await self._line.send(text)
                 except ConnectionError:
                     raise EngineUnreachableError("The engine hung up.") from None
 

@@ -11,6 +11,8 @@ import logging
 from collections.abc import Callable, Mapping
 from functools import partial
 
+import msgspec
+
 from ouroboros.config import Loaded
 from ouroboros.engine import recovery, tokens
 from ouroboros.engine.anchors import Anchors
@@ -87,6 +89,17 @@ STATUS_EVERY_S = 5.0
 """How often the live status (memory, CPU, branch head) is refreshed and told."""
 
 
+class _Counted(msgspec.Struct, frozen=True, kw_only=True):
+    """What a status counts over all candidates of one state, under one policy."""
+
+    state: State
+    policy: str
+    in_flight: tuple[str, ...]
+    held: tuple[str, ...]
+    versions_active: int
+    approvals_needed: dict[str, int]
+
+
 class Engine:
     """One running engine."""
 
@@ -116,6 +129,7 @@ class Engine:
         self._budgets = budgets
         self._cycles = Cycles(self._core, self._pipeline, self._limits)
         self._disk = Disk(self._core)
+        self._counts: _Counted | None = None
         self.inside = Insight(self._core, self.status)
         self._upkeep = Upkeep(
             self._core, lambda: self._cycles.running or bool(self._core.measuring)
@@ -288,7 +302,7 @@ class Engine:
     def status(self) -> EngineStatus:
         """Return the live status."""
         core, state = self._core, self._core.state
-        every = state.candidates.values()
+        counted = self._counted()
         return EngineStatus(
             engine_version=core.deps.engine_version,
             protocol=core.deps.protocol,
@@ -308,11 +322,11 @@ class Engine:
             halt_reason=core.halted or core.low,
             cycle=state.cycle,
             next_cycle_ns=self._cycles.next_ns if core.open else 0,
-            in_flight=tuple(c.id for c in every if c.phase in IN_FLIGHT),
-            held=tuple(c.id for c in every if c.phase is Phase.HELD),
+            in_flight=counted.in_flight,
+            held=counted.held,
             candidates=len(state.candidates),
             version=state.versions[-1].number if state.versions else 0,
-            versions_active=sum(v.active and bool(v.candidate) for v in state.versions),
+            versions_active=counted.versions_active,
             config_hash=core.config.hash,
             sandbox=core.deps.sandbox,
             started_ns=self._started_ns,
@@ -322,10 +336,26 @@ class Engine:
             cpu_percent=self._sample.cpu_percent,
             frozen_until_ns=frozen_until(core),
             waiting=tuple(sorted(self._pipeline.freeze.waiting)),
-            approvals_needed={
-                c.id: self._answers.needed(c) for c in every if c.phase is Phase.HELD
-            },
+            approvals_needed=counted.approvals_needed,
         )
+
+    def _counted(self) -> "_Counted":
+        """Return what is counted over all candidates, once for each state and policy."""
+        core, state = self._core, self._core.state
+        known = self._counts
+        if known is None or known.state is not state or known.policy != core.config.hash:
+            every = state.candidates.values()
+            known = self._counts = _Counted(
+                state=state,
+                policy=core.config.hash,
+                in_flight=tuple(c.id for c in every if c.phase in IN_FLIGHT),
+                held=tuple(c.id for c in every if c.phase is Phase.HELD),
+                versions_active=sum(v.active and bool(v.candidate) for v in state.versions),
+                approvals_needed={
+                    c.id: self._answers.needed(c) for c in every if c.phase is Phase.HELD
+                },
+            )
+        return known
 
     def _epoch(self) -> str:
         """Name the ledger: target and time of adoption never repeat."""
@@ -341,9 +371,7 @@ class Engine:
             return Activity.DRAINING
         if core.state.paused:
             return Activity.PAUSED
-        busy = self._cycles.running or any(
-            c.phase in IN_FLIGHT for c in core.state.candidates.values()
-        )
+        busy = self._cycles.running or bool(self._counted().in_flight)
         return Activity.WORKING if busy else Activity.IDLE
 
     def snapshot(self) -> Snapshot:

@@ -13,6 +13,8 @@ from ouroboros.vcs.history import Ours
 
 _LIMIT = 10_000
 """Commits of ours that are looked at."""
+_LONGEST = 16
+"""Digits: far more candidates than there will ever be."""
 _NAMED = 20
 """Commits that an alert names; the entry has all of them."""
 
@@ -61,4 +63,6 @@ def told(state: State, unknown: tuple[Ours, ...]) -> str:
 
 
 def _number(name: str) -> int:
-    return int(name[1:]) if name[:1] == "c" and name[1:].isdigit() else 0
+    number = name[1:]  # of a ref, which others may write too
+    ours = name[:1] == "c" and number.isascii() and number.isdigit() and len(number) < _LONGEST
+    return int(number) if ours else 0

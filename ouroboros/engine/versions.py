@@ -4,10 +4,12 @@ Versions only ever grow: a rollback and a roll forward are versions too. What a 
 therefore not "all that came before it", but follows from its own history (`held_at`). Pure.
 """
 
+import re
 from collections.abc import Sequence
 
 from ouroboros.errors import NotFoundError, WrongPhaseError
 from ouroboros.model.state import State, Version
+from ouroboros.model.text import safe_line
 
 ANCHOR = "anchor"
 LAST = "last"
@@ -18,6 +20,9 @@ def next_version(state: State) -> int:
     if not state.versions:
         return 0
     return max(state.versions[-1].number, state.version_floor) + 1
+
+
+_NUMBER = re.compile(r"[0-9]{1,15}")
 
 
 def find_version(state: State, ref: str) -> Version:
@@ -36,11 +41,14 @@ def find_version(state: State, ref: str) -> Version:
     if ref == ANCHOR and state.anchor is not None:
         ref = str(state.anchor.version)
     digits = ref.removeprefix("v")
+    # No other digits than these, and not thousands of them: `int` would raise.
+    number = int(digits) if _NUMBER.fullmatch(digits) else -1
     for version in state.versions:
-        if ref == version.candidate or (digits.isdigit() and int(digits) == version.number):
+        if ref == version.candidate or number == version.number:
             return version
     known = ", ".join(f"v{v.number}" for v in state.versions[-10:]) or "none"
-    raise NotFoundError(f"There is no version {ref!r}; the newest are: {known}.")
+    name = safe_line(ref, limit=80)
+    raise NotFoundError(f"There is no version {name!r}; the newest are: {known}.")
 
 
 def held_at(versions: Sequence[Version], number: int) -> frozenset[str]:

@@ -54,6 +54,7 @@ def row(stored: Stored) -> wire.LedgerRow:
 @handles(wire.LedgerGet)
 async def get(session: Session, request: wire.LedgerGet) -> wire.LedgerEntry:
     """Return one entry with its exact bytes."""
+    within("seq", request.seq, 1, 2**53)
     stored, exact = await session.engine.ledger_entry(request.seq)
     return wire.LedgerEntry(seq=stored.entry.seq, hash=stored.hash, bytes=exact.decode())
 

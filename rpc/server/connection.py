@@ -23,13 +23,18 @@ from ouroboros.errors import BusyError, NotFoundError
 from ouroboros.model.entry import Stored
 from ouroboros.model.text import safe_line
 from ouroboros.model.topics import matches_topic
-from rpc.guard import Guard, new_incident
+from rpc.guard import Call, Guard, Refused, new_incident
 from rpc.limits import Limits
 from rpc.methods import Session
 from rpc.methods.session import Calls
 from rpc.server.frames import Frames, prefix
 
 _log = logging.getLogger(__name__)
+
+_BEHIND = 32 << 10
+"""Bytes that wait to leave: beyond them a reader is not up to date."""
+_TURN = 64
+"""Events after which another connection has its turn."""
 
 
 @dataclass(slots=True)
@@ -115,9 +120,11 @@ class Connection:
         session: Session,
         frames: Frames,
         limits: Limits,
+        transport: asyncio.Transport | None = None,
         incident: Callable[[], str] = new_incident,
     ) -> None:
         """Take the prepared socket, and what answers its messages."""
+        self._transport = transport
         self._socket = socket
         self._guard = guard
         self._session = session
@@ -150,19 +157,21 @@ class Connection:
 
     async def _take(self, body: str | bytes) -> None:
         """Answer beside the reading, so that a long wait holds up no other call."""
+        parsed = self._guard.parse(body)
         if len(self._calls) >= self._limits.calls:
-            reply = await self._guard.answer(self._session, body, busy=True)
-            await self._send(reply)
+            await self._send(await self._guard.answer_parsed(self._session, parsed, busy=True))
             return
-        task = spawn(self._answer(body), name=f"rpc call of {self._session.actor}")
+        if isinstance(parsed, Call) and self._guard.is_instant(parsed):
+            await self._send(self._guard.at_once(self._session, parsed))
+            return
+        task = spawn(self._answer(parsed), name=f"rpc call of {self._session.actor}")
         self._calls.add(task)
         task.add_done_callback(self._calls.discard)
 
-    async def _answer(self, body: str | bytes) -> None:
+    async def _answer(self, parsed: Call | Refused | list[Call | Refused]) -> None:
         opening = _Opening(self)
-        reply = await self._guard.answer(
-            replace(self._session, feeds=opening, calls=self._waiting), body
-        )
+        session = replace(self._session, feeds=opening, calls=self._waiting)
+        reply = await self._guard.answer_parsed(session, parsed)
         await self._send(reply)
         opening.release()
 
@@ -221,8 +230,14 @@ class Connection:
             feed.subscription.close()
 
     async def _write(self, feed: _Feed) -> None:
-        head = prefix(feed.name)
+        """Write events; straight to the transport while its reader keeps up.
+
+        A message is framed once for all who call their subscription the same, which takes most of
+        the cost out of a hundred listeners. Where what was written before has not left yet, the
+        web server's own way is taken: it waits until it has.
+        """
         wanted: dict[str, bool] = {}
+        taken = 0
         async with _Patience(self._limits.stall_s) as patience:
             async for item in feed.subscription:
                 frame = self._frames.of(item)
@@ -233,11 +248,25 @@ class Connection:
                     return
                 if wanted[frame.topic]:
                     patience.writing = True
-                    await self._socket.send_frame(head + frame.tail, WSMsgType.TEXT)
+                    if not self._written_at_once(frame.message(feed.name)):
+                        payload = prefix(feed.name) + frame.tail
+                        await self._socket.send_frame(payload, WSMsgType.TEXT)
                     patience.writing = False
                     patience.written += 1
                 if isinstance(item, Stored):
                     feed.seq = item.entry.seq
+                taken += 1
+                if taken % _TURN == 0:
+                    await asyncio.sleep(0)  # others have events too
+
+    def _written_at_once(self, message: bytes) -> bool:
+        transport = self._transport
+        if transport is None or self._socket.closed or transport.is_closing():
+            return False
+        if transport.get_write_buffer_size() > _BEHIND:
+            return False
+        transport.write(message)
+        return True
 
     async def _let_go(self, code: int, text: str) -> None:
         await self._socket.close(code=code, message=text.encode()[:120], drain=False)

@@ -16,6 +16,18 @@ from rpc import wire
 
 _KEPT_BYTES = 2 << 20
 _KEPT = 256
+_NAMES = 8
+_SHORT, _MIDDLE = 126, 1 << 16
+"""Limits of the three forms of a length (RFC 6455, 5.2)."""
+
+
+def _header(size: int) -> bytes:
+    """Return the header of an unmasked, whole text message."""
+    if size < _SHORT:
+        return bytes((0x81, size))
+    if size < _MIDDLE:
+        return bytes((0x81, 126)) + size.to_bytes(2, "big")
+    return bytes((0x81, 127)) + size.to_bytes(8, "big")
 
 
 def prefix(subscription: str) -> bytes:
@@ -30,6 +42,20 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
     topic: str
     tail: bytes
     item: Stored | LossyEvent
+    framed: dict[str, bytes] = msgspec.field(default_factory=dict)
+
+    def message(self, subscription: str) -> bytes:
+        """Return the whole WebSocket message, header included, for a subscription of this name.
+
+        Most connections have one subscription, and all call it the same.
+        """
+        found = self.framed.get(subscription)
+        if found is None:
+            payload = prefix(subscription) + self.tail
+            found = _header(len(payload)) + payload
+            if len(self.framed) < _NAMES:
+                self.framed[subscription] = found
+        return found
 
 
 class Frames:

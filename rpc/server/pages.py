@@ -138,6 +138,7 @@ class Pages:
             session=session,
             frames=self._service.frames,
             limits=limits,
+            transport=request.transport,
         )
         self._service.connections.add(connection)
         try:

@@ -21,6 +21,7 @@ class Whoami(Request[WhoamiResult], frozen=True, kw_only=True):
 
     method = "auth.whoami"
     result = WhoamiResult
+    instant = True
 
 
 class TokenInfo(Result, frozen=True, kw_only=True):

@@ -34,6 +34,8 @@ class Request(
     """Least role that may call it: viewer < operator < approver < admin."""
     mutates: ClassVar[bool] = False
     """Whether it changes something; such calls are refused as notifications (no id)."""
+    instant: ClassVar[bool] = False
+    """Whether its handler never waits, so that a WebSocket answers it before it reads on."""
     waits: ClassVar[bool] = False
     """Whether it may take long; such a call can be ended by `rpc.cancel` on its WebSocket."""
     exact: ClassVar[bool] = False

@@ -30,6 +30,7 @@ class CandidateGet(Request[Candidate], frozen=True, kw_only=True):
 
     method = "candidate.get"
     result = Candidate
+    instant = True
     id: str
 
 

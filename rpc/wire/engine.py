@@ -13,6 +13,7 @@ class EngineStatusGet(Request[EngineStatus], frozen=True, kw_only=True):
 
     method = "engine.status"
     result = EngineStatus
+    instant = True
 
 
 class EngineSnapshot(Request[Snapshot], frozen=True, kw_only=True):
@@ -48,6 +49,7 @@ class EngineHealth(Request[Health], frozen=True, kw_only=True):
 
     method = "engine.health"
     result = Health
+    instant = True
 
 
 class EngineWait(Request[EngineStatus], frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ class LedgerHead(Request[Head], frozen=True, kw_only=True):
 
     method = "ledger.head"
     result = Head
+    instant = True
 
 
 class LedgerRow(Result, frozen=True, kw_only=True):

@@ -40,6 +40,7 @@ class Ping(Request[Ok], frozen=True, kw_only=True):
 
     method = "system.ping"
     result = Ok
+    instant = True
 
 
 class CancelResult(Result, frozen=True, kw_only=True):
@@ -89,6 +90,7 @@ class SystemVersion(Request[VersionResult], frozen=True, kw_only=True):
 
     method = "system.version"
     result = VersionResult
+    instant = True
 
 
 REQUESTS: tuple[type[Request[Any]], ...] = (

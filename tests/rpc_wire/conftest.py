@@ -352,10 +352,9 @@ class MemoryEngine:
             raise NotFoundError(f"There is no candidate {name}.", hint="List them.") from None
 
     def version(self, ref: str) -> Version:
-        try:
-            return self.state.versions[int(ref)]
-        except (ValueError, IndexError):
-            raise NotFoundError(f"There is no version {ref}.") from None
+        if not ref.isdecimal() or int(ref) >= len(self.state.versions):
+            raise NotFoundError(f"There is no version {ref}.")
+        return self.state.versions[int(ref)]
 
     async def pause(self, *, actor: str, reason: str, now: bool) -> None:
         self._check("pause", actor)

@@ -4,17 +4,21 @@ import asyncio
 import contextlib
 import json
 import logging
+import sys
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import msgspec
 import pytest
+from hostile_rows import HOSTILE
 
 from ouroboros.errors import BranchMovedError
 from rpc import wire
 from rpc.guard import Guard, too_deep
 from rpc.limits import Limits
 from rpc.methods import Session, endpoints
+from rpc.server import Doors, Port, Server
 
 PING = '{"jsonrpc":"2.0","method":"system.ping"'
 NO_REPLY: dict[str, Any] = {}
@@ -157,6 +161,7 @@ ROWS: list[tuple[str, str | bytes, Any]] = [
         [bad(-32600, 9), ok(2)],
     ),
 ]
+ROWS += [(name, text, bad(code, 1)) for name, text, code in HOSTILE]
 NAMES = [name for name, _, _ in ROWS]
 
 
@@ -195,7 +200,7 @@ def session(engine: Any) -> Session:
 
 
 def test_names_of_rows_are_unique() -> None:
-    assert len(set(NAMES)) == len(NAMES) >= 40
+    assert len(set(NAMES)) == len(NAMES) >= 200
 
 
 @pytest.mark.parametrize(("_name", "text", "expected"), ROWS, ids=NAMES)
@@ -230,6 +235,46 @@ async def test_rows_over_a_websocket(http: aiohttp.ClientSession, engine: Any) -
                 check(ok("after silence"), (await socket.receive_str()).encode())
             else:
                 check(expected, (await socket.receive_str()).encode())
+    assert not engine.state.paused
+
+
+async def test_rows_over_tcp(engine: Any, folder: Path) -> None:
+    port = Port(host="127.0.0.1", port=0, cookie=folder / "cookie")
+    server = await Server.start(engine, socket=folder / "e.sock", doors=Doors(port=port))
+    secret = (folder / "cookie").read_text().strip()
+    headers = {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"}
+    async with aiohttp.ClientSession(headers=headers) as http:
+        url = f"http://127.0.0.1:{server.port}/rpc"
+        for name, text, expected in ROWS:
+            async with http.post(url, data=text) as answer:
+                status = 413 if name == "too long" else 204 if expected == NO_REPLY else 200
+                assert answer.status == status, name
+                check(expected, await answer.read())
+    assert not engine.state.paused
+    await server.close()
+
+
+async def test_rows_over_stdio(server: Server, socket: Path, engine: Any) -> None:
+    """One message a line; what cannot be one line is left out."""
+    script = Path(sys.executable).parent / "ouroboros"
+    process = await asyncio.create_subprocess_exec(
+        str(script), "--socket", str(socket), "rpc", "--stdio",
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=1 << 22,
+    )  # fmt: skip
+    assert process.stdin is not None
+    assert process.stdout is not None
+    for name, text, expected in ROWS:
+        line = text if isinstance(text, bytes) else text.encode()
+        if name in ("too long", "empty text", "blank text") or b"\n" in line:
+            continue
+        process.stdin.write(line + b"\n")
+        if expected == NO_REPLY:
+            process.stdin.write(PING.encode() + b',"id":"after silence"}\n')
+        async with asyncio.timeout(20):
+            heard = await process.stdout.readline()
+        check(ok("after silence") if expected == NO_REPLY else expected, heard)
+    process.stdin.close()
+    assert await process.wait() == 0
     assert not engine.state.paused
 
 

@@ -27,7 +27,7 @@ from ouroboros.config import (
 from ouroboros.errors import Misuse
 from ouroboros.model.text import safe_text
 from rpc import keys, wire
-from rpc.guard import Guard
+from rpc.guard import Call, Guard
 from rpc.limits import Limits
 from rpc.methods import Session, endpoints
 from rpc.methods.registry import endpoints_of, handles
@@ -197,6 +197,24 @@ async def test_golden(ask: Any, engine: Any, method: str) -> None:
     if os.environ.get("OUROBOROS_UPDATE_GOLDEN"):
         path.write_text(text)
     assert path.read_text() == text
+
+
+@pytest.mark.parametrize("method", [r.method for r in wire.REQUESTS if not r.mutates])
+@pytest.mark.parametrize("id_", [1, "\u202e", None, 2.5])
+@pytest.mark.parametrize("extra", [{}, {"nonsense": 1}])
+async def test_a_call_alone_is_answered_byte_for_byte_as_in_a_batch(
+    session: Session, engine: Any, method: str, id_: object, extra: dict[str, int]
+) -> None:
+    """One goes past the dispatcher, the other through it."""
+    guard = Guard(endpoints(), Limits(), incident=lambda: "incident-1")
+    call = {"jsonrpc": "2.0", "id": id_, "method": method, "params": CALLS[method] | extra}
+    alone = await guard.answer(session, msgspec.json.encode(call))
+    assert alone is not None
+    assert b"[" + alone + b"]" == await guard.answer(session, msgspec.json.encode([call]))
+    parsed = guard.parse(msgspec.json.encode(call))
+    if guard.is_instant(parsed):
+        assert isinstance(parsed, Call)
+        assert guard.at_once(session, parsed) == alone
 
 
 def test_no_golden_is_left_over() -> None:

@@ -10,7 +10,12 @@ from typing import Any
 
 import pytest
 
-from ouroboros.errors import EngineUnreachableError, NotFoundError, WrongPhaseError
+from ouroboros.errors import (
+    EngineUnreachableError,
+    NotFoundError,
+    WaitTimeoutError,
+    WrongPhaseError,
+)
 from ouroboros.model.events import Paused
 from ouroboros.paths import paths_for
 from rpc import wire
@@ -96,6 +101,8 @@ async def test_every_reading_method_decodes_or_says_what_is_missing(client: Clie
             await client.call(request(**wanted))
         except (NotFoundError, WrongPhaseError):
             assert {"id", "to"} & set(wanted), request.method
+        except WaitTimeoutError:
+            assert request.waits, request.method
 
 
 async def test_pause_is_told_with_its_actor_and_the_record_holds(client: Client) -> None:
