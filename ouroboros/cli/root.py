@@ -42,6 +42,7 @@ COMMANDS: dict[str, str] = {
     "watch": "events",
     "call": "events",
     "rpc": "tokens",
+    "mcp": "tokens",
     "token": "tokens",
     "config": "configuration",
     "completion": "completion",

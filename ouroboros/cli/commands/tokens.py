@@ -1,4 +1,4 @@
-"""`token`: who may pass the doors of the network; `rpc`: the bridge for whoever comes by SSH."""
+"""`token`: who may pass the doors of the network; `rpc` and `mcp`: bridges for other programs."""
 
 import click
 
@@ -111,3 +111,18 @@ def rpc_command(settings: Settings, *, stdio: bool) -> int:
     if not stdio:
         raise click.UsageError("Only '--stdio' is there; for one call use 'ouroboros call METHOD'.")
     return bridge.run(settings)
+
+
+@click.command(cls=SilentCommand)
+@click.option(
+    "--allow-operator", is_flag=True, help="Also pause, resume, trigger, cancel and read the log."
+)
+@click.pass_obj
+def mcp_command(settings: Settings, *, allow_operator: bool) -> int:
+    """Serve the engine as tools of a coding agent (Model Context Protocol, over stdio).
+
+    It may ask and propose; it can never approve, reject, roll back or change a limit.
+    """
+    from ouroboros.cli import mcp
+
+    return mcp.run(settings, operator=allow_operator)
