@@ -59,9 +59,10 @@ def _method(
     request: type[wire.Request[Any]], schema: dict[str, Any], result: dict[str, Any]
 ) -> dict[str, Any]:
     required = set(schema.get("required", ()))
+    fields = schema.get("properties", {})
     params = [
-        {"name": name, "required": name in required, "schema": field}
-        for name, field in schema.get("properties", {}).items()
+        {"name": name, "required": name in required, "schema": fields[name]}
+        for name in wire.positional(request)
     ]
     return {
         "name": request.method,

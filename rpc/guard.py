@@ -17,8 +17,8 @@ and nothing at all about faults of ours except an incident number that stands in
 import asyncio
 import logging
 import secrets
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 import msgspec
@@ -29,6 +29,7 @@ from ouroboros.engine.tasks import spawn
 from ouroboros.errors import (
     BusyError,
     CancelledByHumanError,
+    ConflictError,
     ForbiddenError,
     InvalidParamsError,
     Misuse,
@@ -51,6 +52,11 @@ _LIBRARY_ERROR = -32000
 _log = logging.getLogger(__name__)
 
 Id = str | int | float | None
+Outcome = msgspec.Raw | wire.ErrorObject
+"""A result as it was encoded, or an error."""
+
+_NAMED = 4096
+"""Acts whose idempotency keys are remembered."""
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,7 +119,10 @@ class Guard:
         self._methods = {name: self._method(endpoint) for name, endpoint in endpoints.items()}
         self._limits = limits
         self._incident = incident
-        self._mutations: set[asyncio.Task[msgspec.Raw | wire.ErrorObject]] = set()
+        self._mutations: set[asyncio.Task[Outcome]] = set()
+        self._named: OrderedDict[tuple[str, str], tuple[bytes, asyncio.Task[Outcome]]] = (
+            OrderedDict()
+        )
         self.refused: Counter[str] = Counter()
         """Requests that were not even tried, by reason; the doors count theirs here too."""
 
@@ -334,24 +343,52 @@ class Guard:
 
     async def _perform(
         self, endpoint: Endpoint, session: Session, params: list[Any] | dict[str, Any]
-    ) -> msgspec.Raw | wire.ErrorObject:
+    ) -> Outcome:
         try:
             request = decode_params(endpoint.request, params)
         except InvalidParamsError as error:
             return error_object(error)
+        if not isinstance(request, wire.Act):
+            return await self._outcome(endpoint, session, request)
+        if not request.idempotency_key:
+            return await self._to_its_end(self._outcome(endpoint, session, request), request)
+        return await self._once(endpoint, session, request)
+
+    async def _once(self, endpoint: Endpoint, session: Session, request: wire.Act[Any]) -> Outcome:
+        """Carry out an act that has a name, unless it was; a failed one may be tried again."""
+        name = (session.actor, request.idempotency_key)
+        asked = request.method.encode() + b" " + msgspec.json.encode(request)
+        known = self._named.get(name)
+        if known is not None and known[0] != asked:
+            text = "This idempotency key was used for something else."
+            return error_object(ConflictError(text, hint="Use a new key for a new act."))
+        if known is not None:
+            return await asyncio.shield(known[1])
         work = self._outcome(endpoint, session, request)
-        if not endpoint.request.mutates:
-            return await work
+        task = spawn(self._to_its_end(work, request), name=f"rpc {request.method}")
+        self._named[name] = (asked, task)
+        while len(self._named) > _NAMED:
+            self._named.popitem(last=False)
+        outcome = await asyncio.shield(task)
+        if isinstance(outcome, wire.ErrorObject):
+            self._named.pop(name, None)
+        return outcome
+
+    async def _to_its_end(
+        self,
+        work: Coroutine[Any, Any, Outcome],
+        request: wire.Request[Any],
+    ) -> Outcome:
         # A caller that hangs up must not leave a change half made: the call is finished
         # without him, and the answer is dropped.
-        task = spawn(work, name=f"rpc {endpoint.request.method}")
+        task = spawn(work, name=f"rpc {request.method}")
         self._mutations.add(task)
         task.add_done_callback(self._mutations.discard)
         return await asyncio.shield(task)
 
     async def _outcome(
         self, endpoint: Endpoint, session: Session, request: wire.Request[Any]
-    ) -> msgspec.Raw | wire.ErrorObject:
+    ) -> Outcome:
         """Run the handler and encode what it returns: the edge where exceptions end."""
         name = endpoint.request.method
         try:
@@ -386,7 +423,7 @@ def decode_params(
         InvalidParamsError: with the path of what does not fit.
     """
     if isinstance(params, list):
-        names = kind.__struct_fields__
+        names = wire.positional(kind)
         if len(params) > len(names):
             raise InvalidParamsError(
                 f"Invalid params: {kind.method} takes at most {len(names)} "
@@ -458,7 +495,7 @@ def _id_of(call: Call) -> Id:
     return None if isinstance(call.id, msgspec.UnsetType) else call.id
 
 
-def _response(call: Call, outcome: msgspec.Raw | wire.ErrorObject) -> bytes:
+def _response(call: Call, outcome: Outcome) -> bytes:
     """Encode a response with its members in the dispatcher's order."""
     if isinstance(outcome, wire.ErrorObject):
         return failure(outcome, _id_of(call))

@@ -30,11 +30,13 @@ from rpc.wire.auth import (
 )
 from rpc.wire.base import (
     PROTOCOL,
+    Act,
     ErrorData,
     ErrorObject,
     Ok,
     Request,
     Result,
+    positional,
 )
 from rpc.wire.candidate import (
     ApproveResult,
@@ -135,6 +137,7 @@ from rpc.wire.watch import (
 __all__ = [
     "PROTOCOL",
     "REQUESTS",
+    "Act",
     "AlertAck",
     "AlertList",
     "AlertTest",
@@ -226,6 +229,7 @@ __all__ = [
     "Whoami",
     "WhoamiResult",
     "WorkerList",
+    "positional",
 ]
 
 REQUESTS: tuple[type[Request[Any]], ...] = (

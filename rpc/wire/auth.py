@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from rpc.wire.base import Ok, Request, Result
+from rpc.wire.base import Act, Ok, Request, Result
 
 
 class WhoamiResult(Result, frozen=True, kw_only=True):
@@ -50,7 +50,7 @@ class TokenCreateResult(Ok, frozen=True, kw_only=True):
     secret: str
 
 
-class TokenCreate(Request[TokenCreateResult], frozen=True, kw_only=True):
+class TokenCreate(Act[TokenCreateResult], frozen=True, kw_only=True):
     """Give a program a key to the TCP door; its acts stand in the ledger as `token:NAME`.
 
     `grants`: the role (viewer, operator, approver, admin). `methods`: shell-style patterns of what
@@ -61,7 +61,6 @@ class TokenCreate(Request[TokenCreateResult], frozen=True, kw_only=True):
     method = "token.create"
     result = TokenCreateResult
     role = "admin"
-    mutates = True
     name: str
     reason: str
     grants: str = "viewer"
@@ -69,13 +68,12 @@ class TokenCreate(Request[TokenCreateResult], frozen=True, kw_only=True):
     expires_s: float = 0.0
 
 
-class TokenRevoke(Request[Ok], frozen=True, kw_only=True):
+class TokenRevoke(Act[Ok], frozen=True, kw_only=True):
     """Take a token back at once; its open connections are closed."""
 
     method = "token.revoke"
     result = Ok
     role = "admin"
-    mutates = True
     name: str
     reason: str
 

@@ -42,6 +42,25 @@ class Request(
     """Whether the result may hold foreign text as it is. All others are made safe at the door."""
 
 
+class Act(
+    Request[R],
+    Generic[R],
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+):
+    """Root of the parameters of methods that change something.
+
+    `idempotency_key`: a name that the caller gives to this one act. Sent again with the same
+    parameters it returns the first outcome (while this engine runs; afterwards the guards `expect`
+    and the phase decide, and `candidate.submit` remembers for ever); with others it is refused.
+    """
+
+    mutates: ClassVar[bool] = True
+    idempotency_key: str = ""
+
+
 class Ok(Result, frozen=True, kw_only=True):
     """Done; `seq` is the ledger sequence at which the effect is visible."""
 
@@ -68,3 +87,12 @@ class ErrorObject(Result, frozen=True, kw_only=True, omit_defaults=True):
     code: int
     message: str
     data: ErrorData | None = None
+
+
+_KEY = "idempotency_key"
+
+
+def positional(kind: type[Request[Any]]) -> tuple[str, ...]:
+    """Return the names of parameters in the order in which they may stand without names."""
+    own = tuple(name for name in kind.__struct_fields__ if name != _KEY)
+    return (*own, _KEY) if _KEY in kind.__struct_fields__ else own

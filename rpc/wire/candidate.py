@@ -5,7 +5,7 @@ from typing import Any
 from ouroboros.model.evaluation import Evaluation
 from ouroboros.model.proposal import FileChange
 from ouroboros.model.state import Candidate
-from rpc.wire.base import Ok, Request, Result
+from rpc.wire.base import Act, Ok, Request, Result
 
 
 class CandidatePage(Result, frozen=True, kw_only=True):
@@ -93,18 +93,16 @@ class SubmitResult(Result, frozen=True, kw_only=True):
     id: str
 
 
-class CandidateSubmit(Request[SubmitResult], frozen=True, kw_only=True):
+class CandidateSubmit(Act[SubmitResult], frozen=True, kw_only=True):
     """Propose a change. `diff` is unified with a/ and b/ prefixes; empty `base`: the head."""
 
     method = "candidate.submit"
     result = SubmitResult
     role = "operator"
-    mutates = True
     diff: str
     title: str
     rationale: str = ""
     base: str = ""
-    idempotency_key: str = ""
 
 
 class ApproveResult(Ok, frozen=True, kw_only=True):
@@ -118,7 +116,7 @@ class ApproveResult(Ok, frozen=True, kw_only=True):
     needed: int = 0
 
 
-class CandidateApprove(Request[ApproveResult], frozen=True, kw_only=True):
+class CandidateApprove(Act[ApproveResult], frozen=True, kw_only=True):
     """Say yes to exactly `commit`, as seen in `candidate.get`.
 
     Where policy wants several people, the candidate stays held until enough of them said yes.
@@ -129,7 +127,6 @@ class CandidateApprove(Request[ApproveResult], frozen=True, kw_only=True):
     method = "candidate.approve"
     result = ApproveResult
     role = "approver"
-    mutates = True
     id: str
     commit: str
     reason: str = ""
@@ -137,26 +134,24 @@ class CandidateApprove(Request[ApproveResult], frozen=True, kw_only=True):
     signature: str = ""
 
 
-class CandidateReject(Request[Ok], frozen=True, kw_only=True):
+class CandidateReject(Act[Ok], frozen=True, kw_only=True):
     """Say no to a held candidate."""
 
     method = "candidate.reject"
     result = Ok
     role = "approver"
-    mutates = True
     id: str
     reason: str = ""
     statement: str = ""
     signature: str = ""
 
 
-class CandidateCancel(Request[Ok], frozen=True, kw_only=True):
+class CandidateCancel(Act[Ok], frozen=True, kw_only=True):
     """Stop a candidate anywhere before promotion."""
 
     method = "candidate.cancel"
     result = Ok
     role = "operator"
-    mutates = True
     id: str
     reason: str = ""
 

@@ -5,7 +5,7 @@ from typing import Any
 from ouroboros.model.insight import Health
 from ouroboros.model.snapshot import EngineStatus, Snapshot
 from ouroboros.model.state import Cycle
-from rpc.wire.base import Ok, Request, Result
+from rpc.wire.base import Act, Ok, Request, Result
 
 
 class EngineStatusGet(Request[EngineStatus], frozen=True, kw_only=True):
@@ -23,24 +23,22 @@ class EngineSnapshot(Request[Snapshot], frozen=True, kw_only=True):
     result = Snapshot
 
 
-class EnginePause(Request[Ok], frozen=True, kw_only=True):
+class EnginePause(Act[Ok], frozen=True, kw_only=True):
     """Stop the loop; survives a restart. `mode` is `after_phase` or `now` (cancel evaluations)."""
 
     method = "engine.pause"
     result = Ok
     role = "operator"
-    mutates = True
     reason: str = ""
     mode: str = "after_phase"
 
 
-class EngineResume(Request[Ok], frozen=True, kw_only=True):
+class EngineResume(Act[Ok], frozen=True, kw_only=True):
     """Let the loop go on."""
 
     method = "engine.resume"
     result = Ok
     role = "operator"
-    mutates = True
     reason: str = ""
 
 
@@ -65,13 +63,12 @@ class EngineWait(Request[EngineStatus], frozen=True, kw_only=True):
     timeout_s: float = 60.0
 
 
-class EngineShutdown(Request[Ok], frozen=True, kw_only=True):
+class EngineShutdown(Act[Ok], frozen=True, kw_only=True):
     """Begin an orderly end of the engine process."""
 
     method = "engine.shutdown"
     result = Ok
     role = "admin"
-    mutates = True
     reason: str = ""
 
 
@@ -81,13 +78,12 @@ class CycleTriggerResult(Result, frozen=True, kw_only=True):
     cycle: int
 
 
-class CycleTrigger(Request[CycleTriggerResult], frozen=True, kw_only=True):
+class CycleTrigger(Act[CycleTriggerResult], frozen=True, kw_only=True):
     """Start a cycle now."""
 
     method = "cycle.trigger"
     result = CycleTriggerResult
     role = "operator"
-    mutates = True
 
 
 class CycleGet(Request[Cycle], frozen=True, kw_only=True):

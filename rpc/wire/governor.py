@@ -7,7 +7,7 @@ from ouroboros.model.insight import ConfigChange, ConfigCheck
 from ouroboros.model.oversight import GovernorStatus, Recomputed
 from ouroboros.model.snapshot import Explanation
 from ouroboros.model.state import Anchor
-from rpc.wire.base import Ok, Request, Result
+from rpc.wire.base import Act, Ok, Request, Result
 
 
 class GovernorStatusGet(Request[GovernorStatus], frozen=True, kw_only=True):
@@ -32,7 +32,7 @@ class LimitsResult(Ok, frozen=True, kw_only=True):
     overrides: dict[str, Setting]
 
 
-class GovernorSetLimits(Request[LimitsResult], frozen=True, kw_only=True):
+class GovernorSetLimits(Act[LimitsResult], frozen=True, kw_only=True):
     """Change thresholds at run time, for candidates that are proposed from here on.
 
     `changes` maps dotted keys of `[governor]`, its tables and `[engine]` to values as in the file;
@@ -42,13 +42,12 @@ class GovernorSetLimits(Request[LimitsResult], frozen=True, kw_only=True):
     method = "governor.set_limits"
     result = LimitsResult
     role = "admin"
-    mutates = True
     changes: dict[str, Setting]
     reason: str
     expect_config: str = ""
 
 
-class GovernorMoveAnchor(Request[Anchor], frozen=True, kw_only=True):
+class GovernorMoveAnchor(Act[Anchor], frozen=True, kw_only=True):
     """Put the anchor at a version: a number, a candidate's id, or `head` for the newest.
 
     `reason` is required. `expect_anchor`: the commit at which you saw it.
@@ -57,7 +56,6 @@ class GovernorMoveAnchor(Request[Anchor], frozen=True, kw_only=True):
     method = "governor.move_anchor"
     result = Anchor
     role = "admin"
-    mutates = True
     ref: str
     reason: str
     expect_anchor: str = ""

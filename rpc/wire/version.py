@@ -4,7 +4,7 @@ from typing import Any
 
 from ouroboros.model.snapshot import RollbackPreview
 from ouroboros.model.state import Version
-from rpc.wire.base import Request
+from rpc.wire.base import Act, Request
 from rpc.wire.candidate import DiffResult
 
 
@@ -35,13 +35,12 @@ class VersionPreview(Request[RollbackPreview], frozen=True, kw_only=True):
     to: str
 
 
-class VersionRollback(Request[Version], frozen=True, kw_only=True):
+class VersionRollback(Act[Version], frozen=True, kw_only=True):
     """Roll back by a new commit; returns the new version. `expect_head`: the head you saw."""
 
     method = "version.rollback"
     result = Version
     role = "approver"
-    mutates = True
     to: str
     reason: str = ""
     expect_head: str = ""
@@ -57,13 +56,12 @@ class VersionForwardPreview(Request[RollbackPreview], frozen=True, kw_only=True)
     to: str
 
 
-class VersionForward(Request[Version], frozen=True, kw_only=True):
+class VersionForward(Act[Version], frozen=True, kw_only=True):
     """Bring back by a new commit what was rolled back of a version; returns the new version."""
 
     method = "version.forward"
     result = Version
     role = "approver"
-    mutates = True
     to: str
     reason: str = ""
     expect_head: str = ""

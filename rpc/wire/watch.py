@@ -4,7 +4,7 @@ from typing import Any
 
 from ouroboros.model.insight import Delivery, LogPage, Metric, Points, Worker
 from ouroboros.model.state import Alert
-from rpc.wire.base import Request
+from rpc.wire.base import Act, Request
 
 
 class AlertList(Request[tuple[Alert, ...]], frozen=True, kw_only=True):
@@ -14,24 +14,22 @@ class AlertList(Request[tuple[Alert, ...]], frozen=True, kw_only=True):
     result = tuple[Alert, ...]
 
 
-class AlertAck(Request[Alert], frozen=True, kw_only=True):
+class AlertAck(Act[Alert], frozen=True, kw_only=True):
     """Say that somebody has seen an alert. `seq`: the number of its entry."""
 
     method = "alert.ack"
     result = Alert
     role = "operator"
-    mutates = True
     seq: int
     reason: str = ""
 
 
-class AlertTest(Request[tuple[Delivery, ...]], frozen=True, kw_only=True):
+class AlertTest(Act[tuple[Delivery, ...]], frozen=True, kw_only=True):
     """Send a test alert through every sink; returns how each took it."""
 
     method = "alert.test"
     result = tuple[Delivery, ...]
     role = "operator"
-    mutates = True
 
 
 class LogTail(Request[LogPage], frozen=True, kw_only=True):

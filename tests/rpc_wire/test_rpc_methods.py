@@ -1,5 +1,7 @@
 """Each method: exactly one handler, the typed signature, and the shape on the wire."""
 
+import asyncio
+import dataclasses
 import inspect
 import json
 import os
@@ -24,7 +26,7 @@ from ouroboros.config import (
     parse_size,
     size_text,
 )
-from ouroboros.errors import Misuse
+from ouroboros.errors import BusyError, Misuse
 from ouroboros.model.text import safe_text
 from rpc import keys, wire
 from rpc.guard import Call, Guard
@@ -143,7 +145,9 @@ def test_every_request_class_of_the_wire_is_listed() -> None:
     every = {
         value
         for value in vars(wire).values()
-        if isinstance(value, type) and issubclass(value, wire.Request) and value is not wire.Request
+        if isinstance(value, type)
+        and issubclass(value, wire.Request)
+        and value not in (wire.Request, wire.Act)
     }
     assert every == set(wire.REQUESTS)
 
@@ -215,6 +219,59 @@ async def test_a_call_alone_is_answered_byte_for_byte_as_in_a_batch(
     if guard.is_instant(parsed):
         assert isinstance(parsed, Call)
         assert guard.at_once(session, parsed) == alone
+
+
+def keyed(method: str, key: str, **params: Any) -> bytes:
+    call = {"jsonrpc": "2.0", "id": 1, "method": method}
+    return msgspec.json.encode(call | {"params": params | {"idempotency_key": key}})
+
+
+@pytest.mark.parametrize(
+    "request_", [r for r in wire.REQUESTS if r.mutates], ids=lambda r: r.method
+)
+async def test_an_act_that_is_repeated_with_its_key_is_done_once(
+    session: Session, engine: Any, request_: type[wire.Request[Any]]
+) -> None:
+    guard = Guard(endpoints(), Limits())
+    if request_.method in BEFORE:
+        before, params = BEFORE[request_.method]
+        await guard.answer(session, keyed(before, "before", **params))
+    params = {k: v for k, v in CALLS[request_.method].items() if k != "idempotency_key"}
+    body = keyed(request_.method, "k1", **params)
+    first = await guard.answer(session, body)
+    known = len(engine.entries)
+    assert await guard.answer(session, body) == first
+    assert len(engine.entries) == known
+    other = dataclasses.replace(session, actor="uid:bob")
+    await guard.answer(other, body)  # another's key of the same name is another key
+
+
+async def test_a_key_is_for_one_act_and_a_failed_one_may_be_tried_again(
+    session: Session, engine: Any
+) -> None:
+    guard = Guard(endpoints(), Limits())
+    await guard.answer(session, keyed("engine.pause", "k", reason="lunch"))
+    refused = json.loads(await guard.answer(session, keyed("engine.pause", "k", reason="x")) or b"")
+    assert refused["error"]["data"]["name"] == "conflict"
+    refused = json.loads(await guard.answer(session, keyed("engine.resume", "k")) or b"")
+    assert refused["error"]["data"]["name"] == "conflict"
+    engine.raises = BusyError("not now")
+    failed = json.loads(await guard.answer(session, keyed("engine.resume", "k2")) or b"")
+    assert failed["error"]["data"]["name"] == "busy"
+    engine.raises = None
+    assert b"result" in (await guard.answer(session, keyed("engine.resume", "k2")) or b"")
+
+
+async def test_two_that_ask_at_once_get_one_act(session: Session, engine: Any) -> None:
+    guard = Guard(endpoints(), Limits())
+    engine.gate = asyncio.Event()
+    body = keyed("engine.pause", "k", reason="lunch")
+    both = [asyncio.ensure_future(guard.answer(session, body)) for _ in range(2)]
+    await asyncio.sleep(0)
+    engine.gate.set()
+    one, two = await asyncio.gather(*both)
+    assert one == two
+    assert [name for name, _ in engine.asked].count("pause") == 1
 
 
 def test_no_golden_is_left_over() -> None:

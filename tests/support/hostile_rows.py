@@ -31,7 +31,11 @@ HOSTILE: list[tuple[str, str, int]] = [
     *on("candidate.submit", '{"diff":1,"title":"t"}', '{"diff":"d"}', '{"title":"t"}'),
     *on("candidate.submit", '{"diff":"d","title":"' + "t" * 501 + '"}'),
     *on("candidate.approve", '{"id":"c3"}', '{"id":"c3","commit":""}', '{"commit":"b"}', "[]"),
-    *on("candidate.approve", '{"id":"c3","commit":"b","force":true}', '["c3","b","r","s","t","u"]'),
+    *on(
+        "candidate.approve",
+        '{"id":"c3","commit":"b","force":true}',
+        '["c3","b","r","s","t","u","v"]',
+    ),
     *on("candidate.wait", '{"id":"c3","timeout_s":-0.1}', '{"id":"c3","timeout_s":1e300}'),
     *on("candidate.wait", '{"id":"c3","timeout_s":"1"}', '{"id":"c3","until":["HELD"]}'),
     *on("candidate.wait", '{"id":"c1","until":["kept"],"timeout_s":0}', code=LATE),
