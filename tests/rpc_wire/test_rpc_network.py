@@ -4,6 +4,7 @@ import asyncio
 import datetime as dt
 import ipaddress
 import json
+import resource
 import ssl
 import stat
 from collections.abc import AsyncIterator, Callable
@@ -326,3 +327,33 @@ def certificate(folder: Path) -> Callable[[], Path]:
         return path
 
     return make
+
+
+@pytest.mark.parametrize("count", [500, pytest.param(10_000, marks=pytest.mark.long)])
+async def test_a_crowd_at_one_door_locks_nobody_out_of_another(
+    door: Open, folder: Path, count: int
+) -> None:
+    """Those over the cap are told so and closed; the owner's socket answers all the while."""
+    port = door.server.port
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 2 * count + 500:  # both ends are in this process
+        count = (hard - 500) // 2
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2 * count + 500), hard))
+    told: list[bytes] = []
+
+    async def knock() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        told.append(await reader.read())  # 503 at once, or closed after the time for a head
+        writer.close()
+
+    knocking = [asyncio.ensure_future(knock()) for _ in range(count)]
+    connector = aiohttp.UnixConnector(path=str(folder / "run" / "e.sock"))
+    async with aiohttp.ClientSession(connector=connector) as owner:
+        while not all(each.done() for each in knocking):
+            async with owner.get("http://engine/healthz") as answer:
+                assert answer.status == 200
+            await asyncio.wait(knocking, timeout=0.05)
+    await asyncio.gather(*knocking, return_exceptions=True)
+    refused = [each for each in told if each.startswith(b"HTTP/1.1 503")]
+    assert len(refused) >= count - 2 * LIMITS.connections
+    assert (await door.call("auth.whoami", door.token("later", "viewer")))[0] == 200
