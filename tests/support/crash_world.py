@@ -298,7 +298,6 @@ class CrashWorld:
         self._acknowledge("resumed", "")
 
     async def _submit(self, client: Client, name: str) -> None:
-        old = (self.root / f"{name}.py").read_text()
         old = FUNCTION.format(name=name, number=NAMES.index(name))
         before, after = old.splitlines()[1], f"{old.splitlines()[1]}  # effect {EFFECTS[name]}"
         diff = (
