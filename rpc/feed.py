@@ -9,9 +9,9 @@ import msgspec
 
 from ouroboros.errors import BusyError, OuroborosError
 from ouroboros.model.entry import Entry, Stored
-from ouroboros.model.progress import Progress
+from ouroboros.model.progress import Gap, Progress
 from ouroboros.model.snapshot import EngineStatus
-from ouroboros.model.topics import PROGRESS, STATUS
+from ouroboros.model.topics import GAP, PROGRESS, STATUS
 from rpc import wire
 
 BACKLOG = 10_000
@@ -37,8 +37,14 @@ class Lossy(msgspec.Struct, frozen=True, kw_only=True):
     """Something live that is not in the ledger; `data` is raw where the topic is unknown."""
 
     topic: str
-    data: Progress | EngineStatus | msgspec.Raw
+    data: Progress | EngineStatus | Gap | msgspec.Raw
 
+
+_LOSSY: dict[str, type[Progress | EngineStatus | Gap]] = {
+    PROGRESS: Progress,
+    STATUS: EngineStatus,
+    GAP: Gap,
+}
 
 Item = Stored | UnknownEvent | Lossy
 
@@ -152,7 +158,7 @@ def decode(notification: wire.Notification) -> Item:
             )
         return Stored(hash=notification.hash, entry=entry)
     data = notification.data if isinstance(notification.data, msgspec.Raw) else msgspec.Raw(b"null")
-    kind = {PROGRESS: Progress, STATUS: EngineStatus}.get(notification.topic)
+    kind = _LOSSY.get(notification.topic)
     if kind is not None:
         try:
             typed = msgspec.json.decode(data, type=kind)

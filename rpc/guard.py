@@ -15,6 +15,7 @@ and nothing at all about faults of ours except an incident number that stands in
 """
 
 import asyncio
+import hashlib
 import logging
 import secrets
 from collections import Counter, OrderedDict
@@ -24,7 +25,9 @@ from typing import Any
 import msgspec
 from jsonrpcserver import Error, Success, async_dispatch_to_serializable
 from jsonrpcserver.result import Result
+from msgspec.structs import fields, replace
 
+from ouroboros.engine.acts import acting
 from ouroboros.engine.tasks import spawn
 from ouroboros.errors import (
     BusyError,
@@ -364,8 +367,8 @@ class Guard:
             return error_object(ConflictError(text, hint="Use a new key for a new act."))
         if known is not None:
             return await asyncio.shield(known[1])
-        work = self._outcome(endpoint, session, request)
-        task = spawn(self._to_its_end(work, request), name=f"rpc {request.method}")
+        work = self._to_its_end(self._named_act(endpoint, session, request, asked), request)
+        task = spawn(work, name=f"rpc {request.method}")
         self._named[name] = (asked, task)
         while len(self._named) > _NAMED:
             self._named.popitem(last=False)
@@ -373,6 +376,21 @@ class Guard:
         if isinstance(outcome, wire.ErrorObject):
             self._named.pop(name, None)
         return outcome
+
+    async def _named_act(
+        self, endpoint: Endpoint, session: Session, request: wire.Act[Any], asked: bytes
+    ) -> Outcome:
+        """Carry out a named act, unless the ledger says that an engine before this one did."""
+        said = f"{session.actor}\n{request.idempotency_key}\n".encode() + asked
+        key = f"act-{hashlib.sha256(said).hexdigest()}"
+
+        async def once(session: Session, request: wire.Act[Any]) -> object:
+            if seq := await session.engine.done_before(key):
+                return _done_before(request, seq)
+            return await endpoint.handler(session, request)
+
+        with acting(key):
+            return await self._outcome(replace(endpoint, handler=once), session, request)
 
     async def _to_its_end(
         self,
@@ -438,6 +456,22 @@ def decode_params(
             hint=f"'rpc.discover' and 'system.methods' tell what {kind.method} takes.",
         ) from None
     return request
+
+
+def _done_before(request: wire.Act[Any], seq: int) -> object:
+    """Return the result of an act that an engine before this one did, as far as `seq` tells it.
+
+    Raises:
+        ConflictError: the result says more than that.
+    """
+    kind = type(request).result
+    plain = isinstance(kind, type) and issubclass(kind, wire.Ok)
+    if plain and all(field.name == "seq" or not field.required for field in fields(kind)):
+        return kind(seq=seq)
+    raise ConflictError(
+        f"This was done before the engine was restarted, as entry {seq} of the ledger.",
+        hint=f"'ouroboros ledger get {seq}' tells what came of it.",
+    )
 
 
 def too_deep(value: object, limit: int) -> bool:

@@ -7,10 +7,10 @@ import msgspec
 from ouroboros.cli.words import interval
 from ouroboros.model.describe import describe
 from ouroboros.model.entry import Stored
-from ouroboros.model.progress import Progress
+from ouroboros.model.progress import Gap, Progress
 from ouroboros.model.snapshot import EngineStatus
 from ouroboros.model.text import safe_line
-from ouroboros.model.topics import STATUS, topic_of
+from ouroboros.model.topics import GAP, STATUS, topic_of
 from rpc.client import Item, Lossy, UnknownEvent
 from rpc.wire import EventItem
 
@@ -19,7 +19,7 @@ class LiveItem(msgspec.Struct, frozen=True, kw_only=True):
     """Something live that is not in the ledger, so has no sequence number."""
 
     topic: str
-    data: Progress | EngineStatus | msgspec.Raw
+    data: Progress | EngineStatus | Gap | msgspec.Raw
 
 
 def record(item: Item) -> EventItem | LiveItem:
@@ -48,7 +48,7 @@ def text_of(item: Item, *, quiet: bool) -> str:
     if isinstance(item, UnknownEvent):
         text = "an event that this version does not know; update the client to read it"
         return f"{_clock(0)} {item.seq:>6} {safe_line(item.topic):<22} {text}"
-    if item.topic == STATUS and quiet:
+    if quiet and item.topic in {STATUS, GAP}:
         return ""
     return f"{_clock(time.time_ns())} {'-':>6} {safe_line(item.topic):<22} {_live(item)}"
 
@@ -64,6 +64,8 @@ def _live(item: Lossy) -> str:
     match item.data:
         case Progress() as progress:
             return _progress(progress)
+        case Gap() as gap:
+            return safe_line(f"{gap.missed} of {gap.topic} left out", limit=200)
         case EngineStatus() as status:
             return f"{status.activity}, {len(status.in_flight)} in flight, {len(status.held)} held"
         case _:

@@ -56,11 +56,34 @@ class Answers:
             )
             return Approvals(given=(*c.approvals, actor), needed=needed)
 
+    async def override(
+        self, name: str, *, actor: str, commit: str, reason: str, signed: Signed | None
+    ) -> None:
+        """Write an admin's yes that is enough alone, and that no freeze keeps waiting.
+
+        It overrides people and time, never evidence: what the tests or the governor refused is not
+        held, and stays refused.
+
+        Raises:
+            WrongPhaseError, ConflictError, SignatureError: as `approve` does.
+        """
+        core = self._core
+        async with self._lock:
+            self._check_held(core.state.candidates[name], commit)
+            given = await consent(core, "approve", subject=name, commit=commit, signed=signed)
+            self._check_held(core.state.candidates[name], commit)
+            await core.recorder.record(
+                ev.Overridden(candidate=name, commit=commit, reason=reason),
+                actor=actor,
+                idem=given.idem,
+                signature=given.signature,
+            )
+
     def needed(self, c: Candidate) -> int:
         """Return how many approvals a candidate needs."""
         return approvals_needed(self._policies.known(c), c.files)
 
-    def _check(self, c: Candidate, actor: str, commit: str, policy: Config) -> None:
+    def _check_held(self, c: Candidate, commit: str) -> None:
         core, name = self._core, c.id
         if c.phase is not Phase.HELD:
             raise WrongPhaseError(f"{name} is {c.phase.value}; only a held candidate is approved.")
@@ -76,6 +99,10 @@ class Answers:
             )
         if core.halted:
             raise WrongPhaseError(f"The engine is halted: {core.halted}")
+
+    def _check(self, c: Candidate, actor: str, commit: str, policy: Config) -> None:
+        self._check_held(c, commit)
+        name = c.id
         if any(actor == a or same_person(actor, a) for a in c.approvals):
             raise ConflictError(
                 f"{actor} approved {name} already; approvals of different people are needed.",

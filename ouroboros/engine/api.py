@@ -25,7 +25,7 @@ from ouroboros.model.insight import (
 )
 from ouroboros.model.oversight import GovernorStatus, Recomputed
 from ouroboros.model.phase import Phase
-from ouroboros.model.progress import Progress
+from ouroboros.model.progress import Gap, Progress
 from ouroboros.model.proof import Consistency, Heads, Inclusion
 from ouroboros.model.snapshot import (
     Activity,
@@ -35,7 +35,7 @@ from ouroboros.model.snapshot import (
     RollbackPreview,
     Snapshot,
 )
-from ouroboros.model.state import Alert, Anchor, Candidate, Cycle, State, Version
+from ouroboros.model.state import Alert, Anchor, Candidate, Cycle, Silence, State, Version
 from ouroboros.model.statement import Signed
 
 
@@ -51,10 +51,18 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LossyEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """Something live that is not in the ledger: a `Progress` or an `EngineStatus`."""
+    """Something live that is not in the ledger: a `Progress`, an `EngineStatus` or a `Gap`."""
 
     topic: str
-    data: Progress | EngineStatus
+    data: Progress | EngineStatus | Gap
+
+
+class Exported(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of an export: its lines, how many entries they hold, and the last one's number."""
+
+    text: str
+    entries: int
+    last: int
 
 
 class LedgerReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,6 +142,53 @@ class Inside(Protocol):
         ...
 
 
+class Orders(Protocol):
+    """What people order besides answers; see `ouroboros.engine.orders.Orders`."""
+
+    async def drain(self, *, actor: str, reason: str, timeout_s: float) -> None:
+        """Pause, and return when nothing is being worked on; `WaitTimeoutError`."""
+        ...
+
+    async def reload(self, *, actor: str) -> Loaded:
+        """Read the configuration again now; `ConfigError` leaves the old one in force."""
+        ...
+
+    async def end_cycle(self, *, actor: str, reason: str) -> int:
+        """End the running cycle with what it brought; `WrongPhaseError` where none runs."""
+        ...
+
+    async def hold(self, name: str, *, actor: str, reason: str) -> None:
+        """Have a candidate held whatever its verdict is; `NotFoundError`, `WrongPhaseError`."""
+        ...
+
+    async def retry(self, name: str, *, actor: str, reason: str, idempotency_key: str) -> str:
+        """Propose again what is over; returns the new id. `WrongPhaseError`."""
+        ...
+
+    async def override(
+        self, name: str, *, actor: str, commit: str, reason: str, signed: Signed | None
+    ) -> None:
+        """Say yes past quorum and freezes; `WrongPhaseError`, `ConflictError`."""
+        ...
+
+    async def freeze(self, until_ns: int, *, actor: str, reason: str) -> None:
+        """Promote nothing until then (UTC ns); `InvalidParamsError` beyond a year."""
+        ...
+
+    async def unfreeze(self, *, actor: str, reason: str) -> None:
+        """End the freeze that a human set; `WrongPhaseError` where there is none."""
+        ...
+
+    async def silence(self, codes: str, until_ns: int, *, actor: str, reason: str) -> None:
+        """Send no alert of these codes until then (0: again from now on)."""
+        ...
+
+    @property
+    def silences(self) -> tuple[Silence, ...]:
+        """What is silenced now."""
+        ...
+
+
 class EngineApi(Protocol):
     """The engine as its doors see it."""
 
@@ -160,6 +215,15 @@ class EngineApi(Protocol):
         """What the engine shows of itself."""
         ...
 
+    @property
+    def orders(self) -> Orders:
+        """What people order besides answers."""
+        ...
+
+    async def done_before(self, act: str) -> int:
+        """Return the entry by which an act of this key began (see `engine.acts`), or 0."""
+        ...
+
     def candidate(self, name: str) -> Candidate:
         """Return a candidate by id. Raises `NotFoundError`."""
         ...
@@ -179,8 +243,11 @@ class EngineApi(Protocol):
         """
         ...
 
-    async def trigger(self, *, actor: str) -> int:
-        """Start a cycle now; returns its number. `WrongPhaseError` while paused or halted."""
+    async def trigger(self, *, actor: str, proposer: str = "") -> int:
+        """Start a cycle now, of one proposer or of all; returns its number.
+
+        `WrongPhaseError` while paused or halted, `NotFoundError` where there is no such proposer.
+        """
         ...
 
     async def submit(self, submission: Submission, *, actor: str) -> str:
@@ -320,6 +387,10 @@ class EngineApi(Protocol):
 
     async def ledger_entry(self, seq: int) -> tuple[Stored, bytes]:
         """Return one entry and its exact stored bytes. `NotFoundError`."""
+        ...
+
+    async def ledger_export(self, *, after: int, limit: int, csv: bool) -> Exported:
+        """Return the next entries as an export writes them."""
         ...
 
     async def ledger_verify(self, progress: Callable[[int, int], None] | None) -> LedgerReport:

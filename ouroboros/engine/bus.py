@@ -6,13 +6,14 @@ to live delivery without a gap or a double, since durable events are numbered by
 """
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from ouroboros.engine.api import LossyEvent
 from ouroboros.errors import BusyError
 from ouroboros.model.entry import Stored
-from ouroboros.model.progress import Progress
+from ouroboros.model.progress import Gap, Progress
+from ouroboros.model.topics import GAP
 
 QUEUE = 2000
 """Durable events that a listener may lag behind before it must resume by its cursor."""
@@ -32,6 +33,7 @@ class Listener:
         self._read = read
         self._durable: deque[Stored] = deque()
         self._lossy: dict[tuple[str, str], LossyEvent] = {}
+        self._missed: Counter[str] = Counter()
         self._wake = asyncio.Event()
         self._overflow = False
         self._closed = False
@@ -46,7 +48,8 @@ class Listener:
 
     def hint(self, key: tuple[str, str], item: LossyEvent) -> None:
         """Queue a lossy event in place of an older one of the same key."""
-        self._lossy.pop(key, None)
+        if self._lossy.pop(key, None) is not None:
+            self._missed[item.topic] += 1
         self._lossy[key] = item
         self._wake.set()
 
@@ -77,6 +80,9 @@ class Listener:
                     yield stored
             elif self._lossy:
                 yield self._lossy.pop(next(iter(self._lossy)))
+            elif self._missed:  # told once the reader has caught up, not while it has too much
+                topic, missed = self._missed.popitem()
+                yield LossyEvent(topic=GAP, data=Gap(topic=topic, missed=missed))
             else:
                 self._wake.clear()
                 await self._wake.wait()

@@ -37,7 +37,7 @@ from ouroboros.ledger.store import Store
 from ouroboros.model import events as ev
 from ouroboros.model.evaluation import Purpose, SandboxLevel, Series
 from ouroboros.model.progress import Progress
-from ouroboros.model.state import Alert, Candidate, State
+from ouroboros.model.state import Alert, Candidate, State, is_silenced
 from ouroboros.model.text import safe_text
 from ouroboros.model.topics import PROGRESS
 from ouroboros.model.verdict import Context
@@ -211,6 +211,8 @@ class Core:
             text=text,
             candidate=candidate,
         )
+        if is_silenced(self.state, code, stored.entry.ts):
+            return
         for sink in self.deps.sinks:
             try:
                 await sink.send(alert)

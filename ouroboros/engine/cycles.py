@@ -6,28 +6,34 @@ belong to cycle 0.
 """
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from ouroboros.engine.core import Core, reason_of
 from ouroboros.engine.limits import LiveLimits
 from ouroboros.engine.pipeline import Pipeline
+from ouroboros.engine.tasks import spawn
 from ouroboros.errors import (
     BusyError,
+    IllegalMoveError,
     LedgerError,
+    NotFoundError,
     OuroborosError,
     ProposerError,
     WrongPhaseError,
 )
 from ouroboros.evaluation.plan import Plan
 from ouroboros.model import events as ev
-from ouroboros.model.phase import IN_FLIGHT, Phase
+from ouroboros.model.phase import IN_FLIGHT, MOVING, Phase
 from ouroboros.model.progress import HotSpot
 from ouroboros.model.proposal import Proposal
+from ouroboros.model.text import safe_line
 from ouroboros.proposers import Context
 from ouroboros.search.context import asking_order, context_for
 
@@ -57,14 +63,25 @@ class Cycles:
         self.next_ns = 0
         """When the next cycle is due (UTC ns)."""
         self.running = False
+        self._only = ""
+        self._asking: asyncio.Task[tuple[Proposal | None, str]] | None = None
+        self._ended = ("", "")
+        """Who ended the running cycle, and why."""
 
-    def trigger(self) -> int:
-        """Ask for a cycle now; returns its number.
+    def trigger(self, proposer: str = "") -> int:
+        """Ask for a cycle now, of one proposer or of all; returns its number.
 
         Raises:
+            NotFoundError: there is no such proposer.
             WrongPhaseError: paused, halted or stopping.
         """
         core = self._core
+        if proposer and proposer not in core.deps.proposers:
+            there = ", ".join(sorted(core.deps.proposers)) or "none"
+            raise NotFoundError(
+                f"There is no proposer {safe_line(proposer, limit=40)!r}.",
+                hint=f"There are: {there}.",
+            )
         if core.stopped:
             why = core.halted or core.low or core.state.pause_reason or "the engine is stopping"
             halted = core.halted or core.low
@@ -73,9 +90,40 @@ class Cycles:
                 f"No cycle starts while the engine is {state} ({why}).",
                 hint="Resume first.",
             )
-        self._manual = True
+        self._manual, self._only = True, proposer
         self._wake.set()
         return core.state.cycles + 1
+
+    async def end(self, *, actor: str, reason: str) -> int:
+        """End the running cycle: ask nobody any more, cancel what it brought; returns its number.
+
+        What was accepted already is not touched.
+
+        Raises:
+            WrongPhaseError: no cycle runs.
+        """
+        cycle = self._core.state.cycle
+        if not self.running or cycle is None or cycle.finished_ns:
+            raise WrongPhaseError("No cycle runs now.", hint="'cycle.list' shows the last ones.")
+        self._ended = (actor, reason)
+        if self._asking is not None:
+            self._asking.cancel()
+        there = self._core.state.candidates.values()
+        await self._drop([c.id for c in there if c.cycle == cycle.number])
+        return cycle.number
+
+    async def _drop(self, names: list[str]) -> None:
+        """Cancel what a cycle brought that somebody ended."""
+        core = self._core
+        actor, reason = self._ended
+        for name in names:
+            phase = core.state.candidates[name].phase
+            if phase not in IN_FLIGHT - MOVING - {Phase.ACCEPTED}:
+                continue
+            with contextlib.suppress(IllegalMoveError):  # it moved on at this very moment
+                await core.recorder.record(ev.Cancelled(candidate=name, reason=reason), actor=actor)
+                if phase is Phase.EVALUATING:
+                    await core.deps.executor.cancel(name)
 
     async def run(self) -> None:
         """Run until the engine stops."""
@@ -134,13 +182,18 @@ class Cycles:
         number = core.state.cycles + 1
         brought: list[str] = []
         outcome, text = "error", ""
+        self._ended = ("", "")
         try:
             await self._limits.reload()
             base = await core.git(core.deps.repository.head, core.branch)
             await core.recorder.record(ev.CycleStarted(cycle=number, trigger=trigger, base=base))
             brought, text = await self._ask(number, base)
+            if self._ended[0]:
+                await self._drop(brought)  # one may have come while it was being ended
             await self._pipeline.settled(brought)
             outcome = "proposed" if brought else "error" if text else "idle"
+            if self._ended[0]:
+                outcome, text = "cancelled", ": ".join(filter(None, self._ended))
         except LedgerError:
             raise
         except OuroborosError as error:
@@ -158,6 +211,7 @@ class Cycles:
         await core.recorder.record(done)
         judged = any(core.state.candidates[n].phase is not Phase.ERRORED for n in brought)
         self._again = judged and core.config.config.engine.drain_ideas
+        self._again = self._again and not self._ended[0]
 
     async def _ask(self, number: int, base: str) -> tuple[list[str], str]:
         """Ask each proposer in turn until the cycle has enough; returns ids and what failed."""
@@ -168,12 +222,13 @@ class Cycles:
         hot_spots, fault = await self._hot_spots(base)
         faults += [fault] if fault else []
         async with self._tree(base) as tree:
-            names = asking_order(sorted(core.deps.proposers), number - 1)
-            while names and len(brought) < wanted:
+            only, self._only = self._only, ""
+            names = asking_order([only] if only else sorted(core.deps.proposers), number - 1)
+            while names and len(brought) < wanted and not self._ended[0]:
                 context = context_for(
                     core.state, base=base, tree=tree, hot_spots=hot_spots, config=core.config.config
                 )
-                proposal, fault = await self._propose(names[0], context)
+                proposal, fault = await self._unless_ended(self._propose(names[0], context))
                 faults += [fault] if fault else []
                 if proposal is None:
                     names = names[1:]
@@ -182,6 +237,20 @@ class Cycles:
         if faults:
             await core.alert("proposer_failed", "warning", "; ".join(faults))
         return brought, "; ".join(faults)
+
+    async def _unless_ended(
+        self, asking: Coroutine[Any, Any, tuple[Proposal | None, str]]
+    ) -> tuple[Proposal | None, str]:
+        """Wait for a proposer; nothing came from it where somebody ends the cycle meanwhile."""
+        self._asking = spawn(asking, "ask a proposer", awaited=True)
+        try:
+            return await self._asking
+        except asyncio.CancelledError:
+            if self._ended[0]:
+                return None, ""
+            raise
+        finally:
+            self._asking = None
 
     async def _propose(self, name: str, context: Context) -> tuple[Proposal | None, str]:
         """Ask one proposer; returns its proposal, or why it failed."""

@@ -17,7 +17,7 @@ from ouroboros.config import Loaded
 from ouroboros.engine import recovery, tokens
 from ouroboros.engine.anchors import Anchors
 from ouroboros.engine.answers import Answers
-from ouroboros.engine.api import LedgerReport, LossyEvent, Submission
+from ouroboros.engine.api import Exported, LedgerReport, LossyEvent, Submission
 from ouroboros.engine.blocking import Blocking
 from ouroboros.engine.budgets import Budgets
 from ouroboros.engine.bus import Bus, Listener
@@ -31,6 +31,7 @@ from ouroboros.engine.freeze import frozen_until
 from ouroboros.engine.heads import HeadKeeper
 from ouroboros.engine.insight import Insight
 from ouroboros.engine.limits import LiveLimits
+from ouroboros.engine.orders import Orders
 from ouroboros.engine.pipeline import Pipeline
 from ouroboros.engine.promotion import Promoter
 from ouroboros.engine.reconcile import reconcile
@@ -58,7 +59,7 @@ from ouroboros.governor.explain import explain
 from ouroboros.governor.oversight import status_of
 from ouroboros.governor.people import approvals_needed
 from ouroboros.governor.recompute import Recomputation
-from ouroboros.ledger import operators, proofs
+from ouroboros.ledger import operators, proofs, transfer
 from ouroboros.ledger.audit import Wanted, audit
 from ouroboros.ledger.note import parse_verifier
 from ouroboros.ledger.store import Store
@@ -131,6 +132,15 @@ class Engine:
         self._disk = Disk(self._core)
         self._counts: _Counted | None = None
         self.inside = Insight(self._core, self.status)
+        self.orders = Orders(
+            self._core,
+            answers=self._answers,
+            cycles=self._cycles,
+            limits=self._limits,
+            pipeline=self._pipeline,
+            submit=self.submit,
+            diff=self.diff,
+        )
         self._upkeep = Upkeep(
             self._core, lambda: self._cycles.running or bool(self._core.measuring)
         )
@@ -384,6 +394,11 @@ class Engine:
             trimmed=trimmed,
         )
 
+    async def done_before(self, act: str) -> int:
+        """Return the entry by which an act began, or 0."""
+        found = await self._core.ledger_thread(self._core.deps.store.find, act)
+        return found.entry.seq if found else 0
+
     def candidate(self, name: str) -> Candidate:
         """Return a candidate by id."""
         found = self._core.state.candidates.get(name)
@@ -498,6 +513,14 @@ class Engine:
             raise NotFoundError(f"The ledger has no entry {seq}; it ends at {self.state.seq}.")
         return found
 
+    async def ledger_export(self, *, after: int, limit: int, csv: bool) -> Exported:
+        """Return the next entries as an export writes them, of at most a mebibyte."""
+        store = self._core.deps.store
+        text, entries, last = await self._core.ledger_thread(
+            transfer.export_page, store, after=after, limit=limit, most=1 << 20, csv=csv
+        )
+        return Exported(text=text.decode(), entries=entries, last=last)
+
     async def ledger_verify(self, progress: Callable[[int, int], None] | None) -> LedgerReport:
         """Verify chain, tree and signed heads, beside the running engine."""
         wanted = Wanted(
@@ -593,9 +616,9 @@ class Engine:
                 core.lift()
         await core.recorder.touch()
 
-    async def trigger(self, *, actor: str) -> int:
+    async def trigger(self, *, actor: str, proposer: str = "") -> int:
         """Start a cycle now."""
-        number = self._cycles.trigger()
+        number = self._cycles.trigger(proposer)
         _log.info("cycle %d asked for by %s", number, actor)
         return number
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from ouroboros.config import Loaded, override
 from ouroboros.engine.core import Core, reason_of
 from ouroboros.engine.policies import Policies
+from ouroboros.engine.recorder import ENGINE
 from ouroboros.errors import ConfigError, ConflictError, InvalidParamsError
 from ouroboros.model import events as ev
 from ouroboros.model.phase import Phase
@@ -48,19 +49,28 @@ class LiveLimits:
 
     async def reload(self) -> None:
         """Take up a changed file; a bad one is told and the old one stays in force."""
+        try:
+            await self.take_up(actor=ENGINE)
+        except ConfigError as error:
+            await self._core.alert("config_refused", "warning", reason_of(error))
+
+    async def take_up(self, *, actor: str) -> Loaded:
+        """Read the file again now; returns what is in force then.
+
+        Raises:
+            ConfigError: the file is not valid, and the old one stays in force.
+        """
         core = self._core
         async with self._lock:
-            try:
-                file = await asyncio.to_thread(core.deps.load_config)
-                loaded = override(file, core.state.overrides)
-            except ConfigError as error:
-                await core.alert("config_refused", "warning", reason_of(error))
-                return
+            file = await asyncio.to_thread(core.deps.load_config)
+            loaded = override(file, core.state.overrides)
             if loaded.hash != core.config.hash:
                 text = await core.put_evidence(loaded.policy)
                 self._policies.remember(loaded)
-                await core.recorder.record(ev.ConfigLoaded(config_hash=loaded.hash, text=text))
+                event = ev.ConfigLoaded(config_hash=loaded.hash, text=text)
+                await core.recorder.record(event, actor=actor)
                 await self._enforce(loaded)
+            return core.config
 
     async def change(
         self, changes: Mapping[str, ev.Setting], *, actor: str, reason: str, expect_config: str

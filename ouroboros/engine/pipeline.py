@@ -304,10 +304,14 @@ class Pipeline:
         await core.wait_open()
         async with core.promoting:
             fresh = core.state.candidates[c.id]
-            if fresh.phase is not Phase.ACCEPTED or not core.open or frozen_until(core):
+            frozen = frozen_until(core) and not (fresh.overridden or fresh.to_be_held)
+            if fresh.phase is not Phase.ACCEPTED or not core.open or frozen:
                 return  # `_drive` looks again
             mode = core.config.config.governor.mode
-            if why := blocked(mode, approved=bool(fresh.approved_by)):
+            if fresh.to_be_held:
+                said = f": {fresh.hold_reason}" if fresh.hold_reason else "."
+                await self._promoter.block(fresh.id, f"{fresh.hold_by} asked to hold it{said}")
+            elif why := blocked(mode, approved=bool(fresh.approved_by)):
                 await self._promoter.block(fresh.id, why)
             elif not await break_circuit(core):
                 await self._promoter.promote(fresh)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from ouroboros.engine.acts import take_key
 from ouroboros.engine.blocking import Blocking
 from ouroboros.engine.bus import Bus
 from ouroboros.engine.tasks import spawn
@@ -98,7 +99,8 @@ class Recorder:
             IllegalMoveError, LedgerError: as `record` does.
             Exception: whatever `make` raises; nothing was written.
         """
-        work = self._record(make, actor=actor, idem=idem, signature=signature)
+        named = take_key()  # also where a signature gives another one: it is used up
+        work = self._record(make, actor=actor, idem=idem or named, signature=signature)
         task = spawn(work, name="record", awaited=True)
         return await asyncio.shield(task)
 

@@ -155,8 +155,8 @@ def proof(text: bytes, number: int, key: bytes) -> bytes:
 
 
 def _proven(line: bytes, number: int, key: bytes) -> bytes:
-    text = line[_PROOF + 1 :]
-    if not hmac.compare_digest(line[:_PROOF], proof(text, number, key)):
+    given, between, text = line[:_PROOF], line[_PROOF : _PROOF + 1], line[_PROOF + 1 :]
+    if between != b" " or not hmac.compare_digest(given, proof(text, number, key)):
         raise _Flaw("Something was written that our reporter did not write.")
     return text
 

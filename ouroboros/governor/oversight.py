@@ -7,9 +7,10 @@ from ouroboros.config import Loaded, live_keys, parse, value_of
 from ouroboros.governor.budget import level
 from ouroboros.governor.circuit import circuit_of
 from ouroboros.governor.context import unasked
+from ouroboros.governor.freezes import freeze_end
 from ouroboros.model.oversight import GovernorStatus, Limit
 from ouroboros.model.state import State
-from ouroboros.model.windows import end_of_freeze, moment_text
+from ouroboros.model.windows import moment_text
 
 
 def status_of(
@@ -25,8 +26,9 @@ def status_of(
     """
     config = loaded.config
     governor = config.governor
-    freeze, timezone = governor.limits.freeze, governor.limits.timezone
-    frozen = end_of_freeze(freeze, timezone, now_ns)
+    timezone = governor.limits.timezone
+    frozen = freeze_end(state, governor.limits, now_ns)
+    ordered = state.frozen if state.frozen and state.frozen.until_ns > now_ns else None
     ours = unasked(state, now_ns)
     return GovernorStatus(
         mode=governor.mode,
@@ -44,6 +46,8 @@ def status_of(
         noise=state.noise,
         frozen_until_ns=frozen,
         frozen_until=moment_text(frozen, timezone) if frozen else "",
+        frozen_by=ordered.actor if ordered else "",
+        frozen_reason=ordered.reason if ordered else "",
         waiting=tuple(sorted(waiting)),
         now_ns=now_ns,
     )

@@ -606,13 +606,7 @@ class Store:
         """
         count = 0
         for row in self.raw(after):
-            if b"\n" in row.data:
-                raise LedgerCorruptError(
-                    f"Entry {row.seq} cannot be exported: it was altered.",
-                    hint="Run 'ouroboros ledger verify'.",
-                )
-            file.write(b'{"seq":%d,"hash":"%s","entry":' % (row.seq, str(row.hash).encode()))
-            file.write(row.data + b"}\n")
+            file.write(json_line(row))
             count += 1
         while heads := self.heads(after=after, limit=_BATCH):
             file.writelines(
@@ -620,6 +614,20 @@ class Store:
             )
             after = heads[-1].size
         return count
+
+
+def json_line(row: Row) -> bytes:
+    """Return an entry as a line of an export, with its exact bytes.
+
+    Raises:
+        LedgerCorruptError: it does not fit on a line, so was not written by us.
+    """
+    if b"\n" in row.data:
+        raise LedgerCorruptError(
+            f"Entry {row.seq} cannot be exported: it was altered.",
+            hint="Run 'ouroboros ledger verify'.",
+        )
+    return b'{"seq":%d,"hash":"%s","entry":%s}\n' % (row.seq, str(row.hash).encode(), row.data)
 
 
 def _refuse(report: Report, path: Path) -> None:

@@ -20,7 +20,7 @@ from ouroboros.errors import ConflictError, LedgerCorruptError, LedgerError, Led
 from ouroboros.ledger import chain, files
 from ouroboros.ledger.chain import Row, Verifier
 from ouroboros.ledger.mark import Mark
-from ouroboros.ledger.store import Store, StoredHead
+from ouroboros.ledger.store import Store, StoredHead, json_line
 from ouroboros.model.describe import describe, subject
 from ouroboros.model.entry import Head
 from ouroboros.model.text import safe_line
@@ -57,6 +57,34 @@ def write_csv(store: Store, file: BinaryIO, *, after: int = 0) -> int:
         _row(file, _cells(row))
         count += 1
     return count
+
+
+def export_page(
+    store: Store, *, after: int, limit: int, most: int, csv: bool
+) -> tuple[bytes, int, int]:
+    """Return the next lines of an export, how many entries they are, and the last one's number.
+
+    At most `limit` entries, and no more than `most` bytes unless one entry alone is longer. The CSV
+    has its heading where it begins with the first entry.
+
+    Raises:
+        LedgerCorruptError: bytes that are no entry.
+    """
+    page = io.BytesIO()
+    if csv and after == 0:
+        _row(page, CSV_COLUMNS)
+    count, last = 0, after
+    for row in store.raw(after):
+        line = io.BytesIO()
+        if csv:
+            _row(line, _cells(row))
+        else:
+            line.write(json_line(row))
+        if count == limit or (count and page.tell() + line.tell() > most):
+            break
+        page.write(line.getvalue())
+        count, last = count + 1, row.seq
+    return page.getvalue(), count, last
 
 
 def _cells(row: Row) -> tuple[str, ...]:

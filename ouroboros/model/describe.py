@@ -11,6 +11,7 @@ from ouroboros.model.evaluation import CheckStatus, Evaluation
 from ouroboros.model.metric import Direction, Scale, amount
 from ouroboros.model.text import safe_line
 from ouroboros.model.verdict import Comparison, Outcome, Reason, Verdict, confirmed
+from ouroboros.model.windows import moment_text
 
 
 def describe(event: ev.AnyEvent, *, named: bool = True) -> str:
@@ -25,7 +26,7 @@ def subject(event: ev.AnyEvent) -> str:
     """Return the candidate (several joined by commas) that an event is about, or empty."""
     if isinstance(event, ev.CandidateEvent | ev.RollbackStarted | ev.RolledBack):
         return ",".join(event.candidates)
-    return event.candidate if isinstance(event, ev.AlertRaised) else ""
+    return event.candidate if isinstance(event, ev.AlertRaised | ev.HoldAsked) else ""
 
 
 def _engine(event: ev.Event) -> str:
@@ -63,6 +64,12 @@ def _engine(event: ev.Event) -> str:
 
 def _ledger(event: ev.Event) -> str:
     match event:
+        case ev.AlertSilenced():
+            return _because(_until(f"alerts {_name(event.codes)} silenced", event), event.reason)
+        case ev.FreezeSet():
+            return _because(_until("promotions frozen", event), event.reason)
+        case ev.HoldAsked():
+            return _because(f"{_name(event.candidate)} to be held for a human", event.reason)
         case ev.AlertAcked():
             return _because(f"alert {event.alert} acknowledged", event.reason)
         case ev.EpochStarted():
@@ -81,6 +88,15 @@ def _ledger(event: ev.Event) -> str:
             return f"unknown event '{_name(event.name)}' of another version"
         case _:
             return ""
+
+
+def _until(what: str, event: ev.FreezeSet | ev.AlertSilenced) -> str:
+    if event.until_ns <= 0:
+        return f"{what} no longer"
+    try:
+        return f"{what} until {moment_text(event.until_ns, 'UTC')}"
+    except (OverflowError, ValueError):
+        return f"{what} for longer than there are dates"
 
 
 def _measured(event: ev.Event) -> str:
@@ -133,7 +149,8 @@ def _rollback(event: ev.Event) -> str:
 
 
 def _candidate(event: ev.CandidateEvent) -> str:
-    return _on_the_way(event) or _answered(event) or _landed(event) or _name(event.kind)
+    said = _on_the_way(event) or _judged(event) or _answered(event) or _landed(event)
+    return said or _name(event.kind)
 
 
 def _on_the_way(event: ev.CandidateEvent) -> str:
@@ -163,7 +180,7 @@ def _on_the_way(event: ev.CandidateEvent) -> str:
             return ""
 
 
-def _answered(event: ev.CandidateEvent) -> str:
+def _judged(event: ev.CandidateEvent) -> str:
     match event:
         case ev.Accepted():
             return f"accepted: {_verdict(event.verdict)}"
@@ -171,8 +188,17 @@ def _answered(event: ev.CandidateEvent) -> str:
             return f"held for a human: {_verdict(event.verdict)}"
         case ev.Rejected():
             return f"rejected: {_reasons(event.reasons)}"
+        case _:
+            return ""
+
+
+def _answered(event: ev.CandidateEvent) -> str:
+    match event:
         case ev.Approved():
             return _because(f"approved at {_short(event.commit)}", event.reason)
+        case ev.Overridden():
+            said = f"approved by override at {_short(event.commit)}, past quorum and freezes"
+            return _because(said, event.reason)
         case ev.Endorsed():
             said = f"approved at {_short(event.commit)}, more people are needed"
             return _because(said, event.reason)

@@ -121,6 +121,37 @@ class TokenRevoked(Event, frozen=True, kw_only=True):
     reason: str
 
 
+class FreezeSet(Event, frozen=True, kw_only=True):
+    """A human froze promotions until `until_ns` (UTC), beside the windows of the configuration.
+
+    0, or a moment that is past, ends the freeze that a human set.
+    """
+
+    until_ns: int
+    reason: str
+
+
+class AlertSilenced(Event, frozen=True, kw_only=True):
+    """Alerts whose code fits `codes` (shell-style) are recorded but not sent until `until_ns`.
+
+    0, or a moment that is past, ends the silence of the same `codes`.
+    """
+
+    codes: str
+    until_ns: int
+    reason: str
+
+
+class HoldAsked(Event, frozen=True, kw_only=True):
+    """A human wants that somebody says yes to `candidate` before it is promoted.
+
+    It moves nothing: the evaluation goes on, and what would be promoted is held instead.
+    """
+
+    candidate: str
+    reason: str
+
+
 class Calibrated(Event, frozen=True, kw_only=True):
     """The baseline was measured against itself, to know how noisy the machine is."""
 
@@ -341,6 +372,13 @@ class Endorsed(CandidateEvent, frozen=True, kw_only=True):
     reason: str
 
 
+class Overridden(CandidateEvent, frozen=True, kw_only=True):
+    """An admin said yes to exactly `commit` alone, whatever quorum and freezes ask for."""
+
+    commit: str
+    reason: str
+
+
 class Denied(CandidateEvent, frozen=True, kw_only=True):
     """A human said no."""
 
@@ -479,6 +517,9 @@ AnyEvent = (
     | LimitsChanged
     | TokenCreated
     | TokenRevoked
+    | FreezeSet
+    | AlertSilenced
+    | HoldAsked
     | Calibrated
     | AnchorMoved
     | AnchorMeasured
@@ -502,6 +543,7 @@ AnyEvent = (
     | Held
     | Rejected
     | Approved
+    | Overridden
     | Endorsed
     | Denied
     | Expired

@@ -54,6 +54,8 @@ class GovernorStatus(msgspec.Struct, frozen=True, kw_only=True):
         frozen_until_ns: when the freeze ends that holds now (UTC ns; 0: none).
         frozen_until: the same in the timezone of the windows, or empty.
         waiting: accepted candidates that wait for that.
+        frozen_by: who set a freeze besides the windows, or empty.
+        frozen_reason: why he did.
         now_ns: when this was said.
     """
 
@@ -74,6 +76,8 @@ class GovernorStatus(msgspec.Struct, frozen=True, kw_only=True):
     frozen_until: str
     waiting: tuple[str, ...]
     now_ns: int
+    frozen_by: str = ""
+    frozen_reason: str = ""
 
     def value(self, key: str) -> Setting:
         """Return the value in force of a key that can be changed at run time."""

@@ -76,6 +76,7 @@ MOVES: Mapping[Phase, Mapping[str, Phase]] = {
     },
     Phase.HELD: {
         "approved": Phase.ACCEPTED,
+        "overridden": Phase.ACCEPTED,  # past quorum and freezes, by an admin
         "endorsed": Phase.HELD,  # more people are needed
         "denied": Phase.REJECTED,
         "expired": Phase.REJECTED,

@@ -23,6 +23,13 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     comparison: Comparison | None = None
 
 
+class Gap(msgspec.Struct, frozen=True, kw_only=True):
+    """`missed` events of a lossy `topic` were left out: newer ones came before they were read."""
+
+    topic: str
+    missed: int
+
+
 class HotSpot(msgspec.Struct, frozen=True, kw_only=True):
     """A function of the target that the benchmark spends time in, hottest first in a profile.
 

@@ -6,6 +6,7 @@ construction. State is what people and recovery need; it holds no handles and no
 """
 
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from itertools import takewhile
 
 import msgspec
@@ -66,6 +67,16 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     discovered: bool = False
     undone_by: str = ""
     """Who began the rollback that undid it; `engine` is the watch."""
+    hold_by: str = ""
+    """Who asked that a person says yes first, whatever the verdict is."""
+    hold_reason: str = ""
+    overridden: bool = False
+    """Whether an admin's yes lets it pass by quorum and freezes."""
+
+    @property
+    def to_be_held(self) -> bool:
+        """Whether somebody asked to hold it, and nobody said yes since."""
+        return bool(self.hold_by and not self.approved_by)
 
 
 class Version(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,6 +155,25 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     candidate: str = ""
     acked_by: str = ""
     acked_ns: int = 0
+    silenced: bool = False
+    """Whether it was not sent, since somebody had silenced its code."""
+
+
+class Silence(msgspec.Struct, frozen=True, kw_only=True):
+    """Alerts whose code fits `codes` (shell-style) are not sent until `until_ns`."""
+
+    codes: str
+    until_ns: int
+    actor: str
+    reason: str
+
+
+class Frozen(msgspec.Struct, frozen=True, kw_only=True):
+    """A freeze that a human set: nothing is promoted until `until_ns`."""
+
+    until_ns: int
+    actor: str
+    reason: str
 
 
 class Token(msgspec.Struct, frozen=True, kw_only=True):
@@ -192,6 +222,10 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     """The newest calibration of each benchmark, metric and machine."""
     tokens: Mapping[str, Token] = {}
     """The keys that were given and not revoked, by name; some may have expired."""
+    silences: tuple[Silence, ...] = ()
+    """What was silenced; some may be over."""
+    frozen: Frozen | None = None
+    """The freeze that a human set, beside the configured windows; it may be over."""
     overrides: Mapping[str, ev.Setting] = {}
     """Thresholds that a human changed at run time, by dotted key."""
     tests: int = 0
@@ -230,6 +264,8 @@ def check_move(state: State, event: ev.AnyEvent) -> None:
         if event.candidate in state.candidates:
             raise IllegalMoveError(f"Candidate {event.candidate} exists already.")
         return
+    if isinstance(event, ev.HoldAsked):
+        _candidate(state, event.candidate)
     if isinstance(event, ev.MovingEvent):
         for name in event.candidates:
             step(_candidate(state, name).phase, event.kind)
@@ -319,6 +355,7 @@ def _detail(c: Candidate, event: ev.CandidateEvent, stored: Stored) -> Candidate
                 reasons=(),
                 approved_by="",
                 approvals=(),
+                overridden=False,
             )
         case ev.EvaluationStarted():
             return replace(c, attempt=event.attempt, context=event.context or c.context)
@@ -336,8 +373,14 @@ def _detail(c: Candidate, event: ev.CandidateEvent, stored: Stored) -> Candidate
             )
         case ev.Rejected():
             return replace(c, verdict=event.verdict, reasons=event.reasons, verdict_seq=seq)
-        case ev.Approved():
-            return replace(c, approved_by=actor, approvals=(*c.approvals, actor), expires_ns=0)
+        case ev.Approved() | ev.Overridden():
+            return replace(
+                c,
+                approved_by=actor,
+                approvals=(*c.approvals, actor),
+                expires_ns=0,
+                overridden=isinstance(event, ev.Overridden),
+            )
         case ev.Endorsed():
             return replace(c, approvals=(*c.approvals, actor))
         case ev.Denied():
@@ -348,7 +391,12 @@ def _detail(c: Candidate, event: ev.CandidateEvent, stored: Stored) -> Candidate
         case ev.PromotionBlocked():
             blocked = Reason(code="promotion_blocked", text=event.reason)
             return replace(
-                c, reasons=(blocked,), expires_ns=event.expires_ns, approved_by="", approvals=()
+                c,
+                reasons=(blocked,),
+                expires_ns=event.expires_ns,
+                approved_by="",
+                approvals=(),
+                overridden=False,
             )
         case ev.Promoted():
             return replace(c, version=event.version, promoted_commit=event.commit)
@@ -434,6 +482,7 @@ def _engine(state: State, event: ev.AnyEvent, stored: Stored) -> State:  # noqa:
                 severity=event.severity,
                 text=event.text,
                 candidate=event.candidate,
+                silenced=is_silenced(state, event.code, ts),
             )
             return replace(state, alerts=(*state.alerts, alert)[-ALERTS_KEPT:])
         case ev.AlertAcked():
@@ -442,6 +491,8 @@ def _engine(state: State, event: ev.AnyEvent, stored: Stored) -> State:  # noqa:
                 for a in state.alerts
             )
             return replace(state, alerts=seen)
+        case ev.FreezeSet() | ev.AlertSilenced() | ev.HoldAsked():
+            return _ordered(state, event, ts, actor)
         case ev.PromotionStarted() | ev.RollbackStarted() | ev.RollForwardStarted():
             return replace(state, intent=_intent(event))
         case ev.RollForwardFailed():
@@ -457,6 +508,31 @@ def _engine(state: State, event: ev.AnyEvent, stored: Stored) -> State:  # noqa:
             return _rolled(state, event, ts, "roll forward", active=True)
         case _:
             return state
+
+
+def is_silenced(state: State, code: str, now_ns: int) -> bool:
+    """Whether somebody said that alerts of this code are not sent now."""
+    return any(s.until_ns > now_ns and fnmatchcase(code, s.codes) for s in state.silences)
+
+
+def _ordered(
+    state: State, event: ev.FreezeSet | ev.AlertSilenced | ev.HoldAsked, ts: int, actor: str
+) -> State:
+    """Return the state with what a human ordered besides answers."""
+    match event:
+        case ev.FreezeSet():
+            frozen = Frozen(until_ns=event.until_ns, actor=actor, reason=event.reason)
+            return replace(state, frozen=frozen if event.until_ns > ts else None)
+        case ev.AlertSilenced():
+            rest = tuple(s for s in state.silences if s.codes != event.codes and s.until_ns > ts)
+            new = Silence(
+                codes=event.codes, until_ns=event.until_ns, actor=actor, reason=event.reason
+            )
+            return replace(state, silences=(*rest, new) if event.until_ns > ts else rest)
+        case ev.HoldAsked():
+            c = _candidate(state, event.candidate)
+            held = replace(c, hold_by=actor, hold_reason=event.reason, approved_by="", approvals=())
+            return _put(state, held)
 
 
 _PAST_PROMOTION = FINAL | {Phase.PROMOTED, Phase.KEPT}

@@ -17,7 +17,10 @@ STATUS = "engine.status"
 UNKNOWN = "unknown"
 """An entry of a kind that this engine does not know: another version wrote it."""
 
-LOSSY = frozenset({PROGRESS, STATUS})
+GAP = "gap"
+"""Lossy: a `Gap`. Who subscribed to the topic that it is about gets it."""
+
+LOSSY = frozenset({PROGRESS, STATUS, GAP})
 
 ENGINE_TOPICS: dict[type[ev.Event], str] = {
     ev.TargetAdopted: "engine.adopted",
@@ -25,6 +28,7 @@ ENGINE_TOPICS: dict[type[ev.Event], str] = {
     ev.EngineStopped: "engine.stopped",
     ev.ConfigLoaded: "config.changed",
     ev.LimitsChanged: "governor.limits_changed",
+    ev.FreezeSet: "governor.freeze_set",
     ev.Calibrated: "governor.calibrated",
     ev.AnchorMoved: "governor.anchor_moved",
     ev.AnchorMeasured: "governor.anchor_measured",
@@ -39,6 +43,8 @@ ENGINE_TOPICS: dict[type[ev.Event], str] = {
     ev.CycleFinished: "cycle.finished",
     ev.AlertRaised: "alert.fired",
     ev.AlertAcked: "alert.acked",
+    ev.AlertSilenced: "alert.silenced",
+    ev.HoldAsked: "candidate.hold_asked",
     ev.RollbackStarted: "rollback.started",
     ev.RolledBack: "rollback.finished",
     ev.RollForwardStarted: "forward.started",

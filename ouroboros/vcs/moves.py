@@ -149,19 +149,24 @@ class Move:
         worktrees.refuse_under_way(self._git, self.branch, self.places)
         for place, lock in zip(self.places, self._locks, strict=True):
             if lock.descriptor >= 0:
-                self._check_copy(place, _copy_index(place, place.directory / COPY))
+                copy = _copy_index(place, place.directory / COPY)
+                self._check_copy(place, copy, keep=(lock.descriptor,))
             else:
                 with scratch(self._git) as (_, folder):
-                    self._check_copy(place, _copy_index(place, folder / "index"))
+                    self._check_copy(place, _copy_index(place, folder / "index"), keep=())
 
-    def _check_copy(self, place: Place, copy: Path) -> None:
-        """Compare, and let git have the last word, on a copy of the index, which is refreshed."""
-        findings = worktrees.inspect(place, self.changes, at_new=self.at_new, copy=copy)
+    def _check_copy(self, place: Place, copy: Path, *, keep: tuple[int, ...]) -> None:
+        """Compare, and let git have the last word, on a copy of the index, which is refreshed.
+
+        Git holds the lock with us: a git that outlives us, killed here, still writes the copy.
+        """
+        at_new = self.at_new
+        findings = worktrees.inspect(place, self.changes, at_new=at_new, copy=copy, keep=keep)
         if findings.edits:
             raise worktrees.refusal(place, findings.edits)
         if findings.half:
             return
-        output = self._read_tree(place.git(index=copy), "-n")
+        output = self._read_tree(place.git(index=copy, keep=keep), "-n")
         if output.status:
             for name in (self.old, self.new):  # their difference may be known, and they be gone
                 objects.commit(self._git, name)
@@ -238,9 +243,10 @@ class Move:
     def _follow(self, place: Place, lock: IndexLock) -> None:
         """Bring files and the copy of the index, which `check` has made, to the new commit."""
         copy = place.directory / COPY
-        git = place.git(index=copy, keep=(lock.descriptor,))
+        keep = (lock.descriptor,)
+        git = place.git(index=copy, keep=keep)
         if self.at_new:
-            findings = worktrees.inspect(place, self.changes, at_new=True, copy=copy)
+            findings = worktrees.inspect(place, self.changes, at_new=True, copy=copy, keep=keep)
             edits = findings.edits
             half = [(path, self.changes[path]) for path in findings.half]
             set_entries(git, [(change.new_mode, change.new_id, path) for path, change in half])

@@ -171,7 +171,12 @@ def statuses(git: Git, touched: list[bytes], *, refresh: bool) -> dict[bytes, St
 
 
 def inspect(
-    place: Place, moves: dict[bytes, Change], *, at_new: bool, copy: Path | None = None
+    place: Place,
+    moves: dict[bytes, Change],
+    *,
+    at_new: bool,
+    copy: Path | None = None,
+    keep: tuple[int, ...] = (),
 ) -> Findings:
     """Sort the paths of a move.
 
@@ -180,8 +185,9 @@ def inspect(
         moves: what differs between the old and the new commit.
         at_new: whether the branch already stands at the new commit (a move is being resumed).
         copy: a copy of the index, which is asked instead, and refreshed.
+        keep: descriptors that git inherits while it writes the copy.
     """
-    known = statuses(place.git(index=copy), list(moves), refresh=copy is not None)
+    known = statuses(place.git(index=copy, keep=keep), list(moves), refresh=copy is not None)
     findings = Findings([], [])
     for path, move in moves.items():
         old, new = (move.old_mode, move.old_id), (move.new_mode, move.new_id)

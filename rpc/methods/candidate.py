@@ -3,8 +3,9 @@
 from msgspec.structs import replace
 
 from ouroboros.engine.api import Submission
-from ouroboros.errors import InvalidParamsError
+from ouroboros.errors import InvalidParamsError, NotFoundError
 from ouroboros.model.evaluation import Evaluation
+from ouroboros.model.patch import sections
 from ouroboros.model.phase import FINAL, Phase
 from ouroboros.model.snapshot import without_pairs
 from ouroboros.model.state import Candidate
@@ -21,6 +22,8 @@ PAGE = 500
 
 TITLE = 500
 """Most characters of a title: it stands in every list; what is long goes into the rationale."""
+
+_FORMATS = ("unified", "stat", "files")
 
 WAIT_S = 3600.0
 """Longest wait of `candidate.wait`."""
@@ -61,9 +64,31 @@ async def get(session: Session, request: wire.CandidateGet) -> Candidate:
 async def diff(session: Session, request: wire.CandidateDiff) -> wire.DiffResult:
     """Return a page of the diff; pages are cut after the text was made safe, if it is."""
     candidate = session.engine.candidate(request.id)
-    text = await session.engine.diff(request.id)
+    text = _formed(await session.engine.diff(request.id), request)
     page = page_of(text, offset=request.offset, limit=request.limit, raw=request.raw)
     return replace(page, files=tuple(replace(f, path=safe_text(f.path)) for f in candidate.files))
+
+
+def _formed(diff: str, request: wire.CandidateDiff) -> str:
+    """Return the diff, or a part of it, in the form that was asked for."""
+    if request.format not in _FORMATS:
+        raise InvalidParamsError(
+            f"Invalid params: expected `format` to be one of {', '.join(_FORMATS)}, "
+            f"got {safe_line(request.format, limit=40)!r}."
+        )
+    if request.format == "unified" and not request.path:
+        return diff
+    wanted = [s for s in sections(diff) if request.path in {"", s.path}]
+    if not wanted:
+        raise NotFoundError(
+            f"The diff of {request.id} changes no file {safe_line(request.path, limit=200)!r}.",
+            hint='Ask with `format` "files" for the paths.',
+        )
+    if request.format == "unified":
+        return "".join(s.text for s in wanted)
+    if request.format == "stat":
+        return "".join(f"{s.added}\t{s.removed}\t{safe_line(s.path)}\n" for s in wanted)
+    return "".join(f"{safe_line(s.path)}\n" for s in wanted)
 
 
 @handles(wire.CandidateLog)
@@ -130,6 +155,39 @@ async def reject(session: Session, request: wire.CandidateReject) -> wire.Ok:
 async def cancel(session: Session, request: wire.CandidateCancel) -> wire.Ok:
     """Stop a candidate before promotion."""
     await session.engine.cancel(request.id, actor=session.actor, reason=request.reason)
+    return wire.Ok(seq=session.engine.state.seq)
+
+
+@handles(wire.CandidateHold)
+async def hold(session: Session, request: wire.CandidateHold) -> wire.Ok:
+    """Have it held for a human."""
+    await session.engine.orders.hold(request.id, actor=session.actor, reason=request.reason)
+    return wire.Ok(seq=session.engine.state.seq)
+
+
+@handles(wire.CandidateRetry)
+async def retry(session: Session, request: wire.CandidateRetry) -> wire.SubmitResult:
+    """Propose it once more."""
+    name = await session.engine.orders.retry(
+        request.id,
+        actor=session.actor,
+        reason=request.reason,
+        idempotency_key=request.idempotency_key,
+    )
+    return wire.SubmitResult(id=name)
+
+
+@handles(wire.CandidatePromoteFull)
+async def promote_full(session: Session, request: wire.CandidatePromoteFull) -> wire.Ok:
+    """Say yes past quorum and freezes."""
+    filled("commit", request.commit)
+    await session.engine.orders.override(
+        request.id,
+        actor=session.actor,
+        commit=request.commit,
+        reason=request.reason,
+        signed=signed(request.statement, request.signature),
+    )
     return wire.Ok(seq=session.engine.state.seq)
 
 

@@ -11,9 +11,17 @@ LIMIT = 500
 
 
 @handles(wire.CycleTrigger)
-async def trigger(session: Session, _request: wire.CycleTrigger) -> wire.CycleTriggerResult:
+async def trigger(session: Session, request: wire.CycleTrigger) -> wire.CycleTriggerResult:
     """Start a cycle now."""
-    return wire.CycleTriggerResult(cycle=await session.engine.trigger(actor=session.actor))
+    number = await session.engine.trigger(actor=session.actor, proposer=request.proposer)
+    return wire.CycleTriggerResult(cycle=number)
+
+
+@handles(wire.CycleCancel)
+async def cancel(session: Session, request: wire.CycleCancel) -> wire.CycleCancelResult:
+    """End the running cycle."""
+    number = await session.engine.orders.end_cycle(actor=session.actor, reason=request.reason)
+    return wire.CycleCancelResult(seq=session.engine.state.seq, cycle=number)
 
 
 @handles(wire.CycleList)

@@ -46,6 +46,23 @@ async def resume(session: Session, request: wire.EngineResume) -> wire.Ok:
     return wire.Ok(seq=session.engine.state.seq)
 
 
+@handles(wire.EngineDrain)
+async def drain(session: Session, request: wire.EngineDrain) -> EngineStatus:
+    """Pause, and wait until nothing is being worked on."""
+    within("timeout_s", request.timeout_s, 0, WAIT_S)
+    await session.engine.orders.drain(
+        actor=session.actor, reason=request.reason, timeout_s=request.timeout_s
+    )
+    return session.engine.status()
+
+
+@handles(wire.EngineReload)
+async def reload(session: Session, _request: wire.EngineReload) -> wire.ReloadResult:
+    """Read the configuration again."""
+    loaded = await session.engine.orders.reload(actor=session.actor)
+    return wire.ReloadResult(seq=session.engine.state.seq, config_hash=loaded.hash)
+
+
 @handles(wire.EngineShutdown)
 async def shutdown(session: Session, request: wire.EngineShutdown) -> wire.Ok:
     """Begin an orderly end."""

@@ -4,7 +4,7 @@ from ouroboros.model.oversight import SAME, GovernorStatus
 from ouroboros.model.snapshot import Explanation
 from ouroboros.model.state import Anchor
 from rpc import wire
-from rpc.methods.checks import at_most, filled
+from rpc.methods.checks import at_most, filled, within
 from rpc.methods.registry import handles
 from rpc.methods.session import Session
 
@@ -55,6 +55,24 @@ async def move_anchor(session: Session, request: wire.GovernorMoveAnchor) -> Anc
         reason=request.reason,
         expect_anchor=request.expect_anchor,
     )
+
+
+@handles(wire.GovernorFreeze)
+async def freeze(session: Session, request: wire.GovernorFreeze) -> wire.Ok:
+    """Promote nothing for a while."""
+    within("until", request.until, 0, 2**63 - 1)
+    at_most("reason", request.reason, REASON)
+    orders = session.engine.orders
+    await orders.freeze(request.until, actor=session.actor, reason=request.reason)
+    return wire.Ok(seq=session.engine.state.seq)
+
+
+@handles(wire.GovernorUnfreeze)
+async def unfreeze(session: Session, request: wire.GovernorUnfreeze) -> wire.Ok:
+    """End a freeze that a human set."""
+    at_most("reason", request.reason, REASON)
+    await session.engine.orders.unfreeze(actor=session.actor, reason=request.reason)
+    return wire.Ok(seq=session.engine.state.seq)
 
 
 @handles(wire.GovernorRecompute)

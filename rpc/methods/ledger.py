@@ -1,5 +1,6 @@
 """`ledger.*`: the record, read-only."""
 
+from ouroboros.errors import InvalidParamsError
 from ouroboros.model.describe import describe, subject
 from ouroboros.model.entry import Head, Stored
 from ouroboros.model.proof import Consistency, Heads, Inclusion
@@ -70,6 +71,23 @@ async def verify(session: Session, _request: wire.LedgerVerify) -> wire.VerifyRe
         first_bad=report.first_bad,
         problem=report.problem,
     )
+
+
+@handles(wire.LedgerExport)
+async def export(session: Session, request: wire.LedgerExport) -> wire.ExportPage:
+    """Return a page of an export."""
+    within("limit", request.limit, 1, PAGE)
+    within("after", request.after, 0, 2**53)
+    if request.format not in {"jsonl", "csv"}:
+        raise InvalidParamsError(
+            "Invalid params: expected `format` to be jsonl or csv, "
+            f"got {safe_line(request.format, limit=40)!r}."
+        )
+    page = await session.engine.ledger_export(
+        after=request.after, limit=request.limit, csv=request.format == "csv"
+    )
+    more = page.entries > 0 and page.last < session.engine.ledger_head().size
+    return wire.ExportPage(text=page.text, entries=page.entries, next=page.last if more else 0)
 
 
 @handles(wire.LedgerHeads)

@@ -1,17 +1,22 @@
 """`alert.*`, `log.*`, `metrics.*`, `worker.*`: what the engine shows of itself."""
 
+import math
+
 from ouroboros.engine.logring import LEVELS
 from ouroboros.errors import InvalidParamsError
 from ouroboros.model.insight import Delivery, LogPage, Metric, Points, Worker
-from ouroboros.model.state import Alert
+from ouroboros.model.state import Alert, Silence
 from ouroboros.model.text import safe_line
 from rpc import wire
-from rpc.methods.checks import at_most, within
+from rpc.methods.checks import at_most, filled, within
 from rpc.methods.registry import handles
 from rpc.methods.session import Session
 
 REASON = 2000
 LINES = 1000
+CODES = 200
+_STEPS = 1000
+_SECOND = 10**9
 _LONGEST_STEP_S = 86400.0
 
 
@@ -33,6 +38,25 @@ async def ack(session: Session, request: wire.AlertAck) -> Alert:
 async def test(session: Session, _request: wire.AlertTest) -> tuple[Delivery, ...]:
     """Try every sink."""
     return await session.engine.inside.try_alert(actor=session.actor)
+
+
+@handles(wire.AlertSilence)
+async def silence(session: Session, request: wire.AlertSilence) -> wire.Ok:
+    """Send no such alerts for a while."""
+    filled("codes", request.codes)
+    at_most("codes", request.codes, CODES)
+    at_most("reason", request.reason, REASON)
+    within("until", request.until, 0, 2**63 - 1)
+    await session.engine.orders.silence(
+        request.codes, request.until, actor=session.actor, reason=request.reason
+    )
+    return wire.Ok(seq=session.engine.state.seq)
+
+
+@handles(wire.AlertSilences)
+async def silences(session: Session, _request: wire.AlertSilences) -> tuple[Silence, ...]:
+    """Return what is silenced."""
+    return session.engine.orders.silences
 
 
 @handles(wire.LogTail)
@@ -62,6 +86,29 @@ async def query(session: Session, request: wire.MetricsQuery) -> Points:
     within("step_s", request.step_s, 0.1, _LONGEST_STEP_S)
     return session.engine.inside.points(
         request.name, begin=request.begin, end=request.end, step_s=request.step_s
+    )
+
+
+@handles(wire.MetricsCompare)
+async def compare(session: Session, request: wire.MetricsCompare) -> wire.CompareResult:
+    """Put two stretches beside each other."""
+    a, b = (_span(session, request.name, *stretch) for stretch in (request.a, request.b))
+    change = b.mean / a.mean - 1 if a and b and a.mean else None
+    return wire.CompareResult(a=a, b=b, change=change)
+
+
+def _span(session: Session, name: str, begin: int, end: int) -> wire.Span | None:
+    within("begin", begin, 0, 2**63 - 1)
+    within("end", end, begin + 1, 2**63 - 1)
+    step_s = max((end - begin) / _SECOND / _STEPS, 0.1)
+    points = session.engine.inside.points(name, begin=begin, end=end, step_s=step_s)
+    if not points.mean:
+        return None
+    return wire.Span(
+        points=len(points.mean),
+        mean=math.fsum(points.mean) / len(points.mean),
+        least=min(points.least),
+        most=max(points.most),
     )
 
 

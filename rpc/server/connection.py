@@ -241,12 +241,12 @@ class Connection:
         async with _Patience(self._limits.stall_s) as patience:
             async for item in feed.subscription:
                 frame = self._frames.of(item)
-                if frame.topic not in wanted:
-                    wanted[frame.topic] = matches_topic(frame.topic, feed.topics)
+                if frame.about not in wanted:
+                    wanted[frame.about] = matches_topic(frame.about, feed.topics)
                 if not self._session.alive():
                     await self._let_go(WSCloseCode.POLICY_VIOLATION, "the token was revoked")
                     return
-                if wanted[frame.topic]:
+                if wanted[frame.about]:
                     patience.writing = True
                     if not self._written_at_once(frame.message(feed.name)):
                         payload = prefix(feed.name) + frame.tail

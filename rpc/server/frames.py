@@ -10,6 +10,7 @@ import msgspec
 
 from ouroboros.engine.api import LossyEvent
 from ouroboros.model.entry import Stored
+from ouroboros.model.progress import Gap
 from ouroboros.model.text import safe_json
 from ouroboros.model.topics import topic_of
 from rpc import wire
@@ -37,9 +38,13 @@ def prefix(subscription: str) -> bytes:
 
 
 class Frame(msgspec.Struct, frozen=True, kw_only=True):
-    """The shared part, and its topic. `item` is kept so that the cache's key stays its own."""
+    """The shared part, and its topic. `item` is kept so that the cache's key stays its own.
+
+    `about` is the topic by which it is subscribed to: a gap's is that of what was left out.
+    """
 
     topic: str
+    about: str
     tail: bytes
     item: Stored | LossyEvent
     framed: dict[str, bytes] = msgspec.field(default_factory=dict)
@@ -88,7 +93,10 @@ class Frames:
             notification = wire.Notification(subscription="", topic=item.topic, data=raw)
         params = safe_json(msgspec.json.encode(notification))
         tail = params[len(b'{"subscription":"",') :] + b"}"
-        return Frame(topic=notification.topic, tail=tail, item=item)
+        about = notification.topic
+        if isinstance(item, LossyEvent) and isinstance(item.data, Gap):
+            about = item.data.topic
+        return Frame(topic=notification.topic, about=about, tail=tail, item=item)
 
     def _keep(self, key: tuple[bool, int], frame: Frame) -> None:
         self._frames[key] = frame

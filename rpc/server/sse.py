@@ -105,7 +105,7 @@ async def _records(
 
 def _record(item: Stored | LossyEvent, topics: tuple[str, ...], frames: Frames) -> bytes:
     frame = frames.of(item)
-    if not matches_topic(frame.topic, topics):
+    if not matches_topic(frame.about, topics):
         return b""
     number = f"id: {item.entry.seq}\n" if isinstance(item, Stored) else ""
     data = b"{" + frame.tail[:-1]  # without the brace that ends the notification

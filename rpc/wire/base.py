@@ -53,8 +53,9 @@ class Act(
     """Root of the parameters of methods that change something.
 
     `idempotency_key`: a name that the caller gives to this one act. Sent again with the same
-    parameters it returns the first outcome (while this engine runs; afterwards the guards `expect`
-    and the phase decide, and `candidate.submit` remembers for ever); with others it is refused.
+    parameters it is not done twice, also over restarts: it returns the first outcome while the
+    engine runs, and afterwards the entry by which it was done (`conflict`, where the result says
+    more than that). With other parameters it is refused while the engine runs.
     """
 
     mutates: ClassVar[bool] = True

@@ -47,7 +47,10 @@ class DiffResult(Result, frozen=True, kw_only=True):
 
 
 class CandidateDiff(Request[DiffResult], frozen=True, kw_only=True):
-    """Return a candidate's unified diff from `offset`, at most 256 Ki characters.
+    """Return a candidate's diff from `offset`, at most 256 Ki characters.
+
+    `format`: `unified`; `stat` (a line a file: added, removed, path); `files` (the paths alone).
+    `path`: only that file's part.
 
     With `raw` it is the exact text, for `git apply`: untrusted, never to be printed as it is.
     """
@@ -59,6 +62,8 @@ class CandidateDiff(Request[DiffResult], frozen=True, kw_only=True):
     offset: int = 0
     limit: int = 262144
     raw: bool = False
+    format: str = "unified"
+    path: str = ""
 
 
 class LogResult(Result, frozen=True, kw_only=True):
@@ -156,6 +161,46 @@ class CandidateCancel(Act[Ok], frozen=True, kw_only=True):
     reason: str = ""
 
 
+class CandidateHold(Act[Ok], frozen=True, kw_only=True):
+    """Have a candidate on its way held for a human's yes, whatever its verdict will be or was."""
+
+    method = "candidate.hold"
+    result = Ok
+    role = "operator"
+    id: str
+    reason: str = ""
+
+
+class CandidateRetry(Act[SubmitResult], frozen=True, kw_only=True):
+    """Propose once more what was rejected, cancelled, errored or rolled back; returns the new id.
+
+    It goes on with the evidence that is there: a second try is no second chance by luck.
+    """
+
+    method = "candidate.retry"
+    result = SubmitResult
+    role = "operator"
+    id: str
+    reason: str = ""
+
+
+class CandidatePromoteFull(Act[Ok], frozen=True, kw_only=True):
+    """Say yes to a held candidate at exactly `commit`, past quorum and freezes.
+
+    It overrides people and time, never evidence: what was refused is not held, and stays refused.
+    `reason` is required; `statement` and `signature` as in `candidate.approve`.
+    """
+
+    method = "candidate.promote_full"
+    result = Ok
+    role = "admin"
+    id: str
+    commit: str
+    reason: str
+    statement: str = ""
+    signature: str = ""
+
+
 class CandidateWait(Request[Candidate], frozen=True, kw_only=True):
     """Return once the candidate stands in one of `until` (phases; empty: final or held).
 
@@ -180,6 +225,9 @@ REQUESTS: tuple[type[Request[Any]], ...] = (
     CandidateApprove,
     CandidateReject,
     CandidateCancel,
+    CandidateHold,
+    CandidateRetry,
+    CandidatePromoteFull,
     CandidateWait,
 )
 """In the order of the documentation."""

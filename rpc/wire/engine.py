@@ -42,6 +42,36 @@ class EngineResume(Act[Ok], frozen=True, kw_only=True):
     reason: str = ""
 
 
+class EngineDrain(Act[EngineStatus], frozen=True, kw_only=True):
+    """Pause, and return when nothing is being worked on any more: before an upgrade, say.
+
+    `timeout_s`: 0 to 3600 seconds, then `timeout`; the pause stays.
+    """
+
+    method = "engine.drain"
+    result = EngineStatus
+    role = "operator"
+    reason: str = ""
+    timeout_s: float = 600.0
+
+
+class ReloadResult(Ok, frozen=True, kw_only=True):
+    """`config_hash` is that of the configuration in force now."""
+
+    config_hash: str
+
+
+class EngineReload(Act[ReloadResult], frozen=True, kw_only=True):
+    """Read the configuration's file again now; one that is not valid changes nothing.
+
+    The engine does so by itself before each cycle. It applies to candidates proposed from here on.
+    """
+
+    method = "engine.reload"
+    result = ReloadResult
+    role = "admin"
+
+
 class EngineHealth(Request[Health], frozen=True, kw_only=True):
     """Say what is wrong now, in words and with what to do; `ok` while nothing critical is."""
 
@@ -79,11 +109,27 @@ class CycleTriggerResult(Result, frozen=True, kw_only=True):
 
 
 class CycleTrigger(Act[CycleTriggerResult], frozen=True, kw_only=True):
-    """Start a cycle now."""
+    """Start a cycle now; with `proposer`, ask only that one."""
 
     method = "cycle.trigger"
     result = CycleTriggerResult
     role = "operator"
+    proposer: str = ""
+
+
+class CycleCancelResult(Ok, frozen=True, kw_only=True):
+    """Number of the cycle that was ended."""
+
+    cycle: int
+
+
+class CycleCancel(Act[CycleCancelResult], frozen=True, kw_only=True):
+    """End the running cycle: ask nobody any more, cancel what it brought unless accepted yet."""
+
+    method = "cycle.cancel"
+    result = CycleCancelResult
+    role = "operator"
+    reason: str = ""
 
 
 class CycleGet(Request[Cycle], frozen=True, kw_only=True):
@@ -107,10 +153,13 @@ REQUESTS: tuple[type[Request[Any]], ...] = (
     EngineSnapshot,
     EnginePause,
     EngineResume,
+    EngineDrain,
+    EngineReload,
     EngineShutdown,
     EngineHealth,
     EngineWait,
     CycleTrigger,
+    CycleCancel,
     CycleList,
     CycleGet,
 )

@@ -61,6 +61,28 @@ class GovernorMoveAnchor(Act[Anchor], frozen=True, kw_only=True):
     expect_anchor: str = ""
 
 
+class GovernorFreeze(Act[Ok], frozen=True, kw_only=True):
+    """Promote nothing until `until` (UTC ns, at most 366 days from now), beside the file's windows.
+
+    Evaluations and rollbacks go on. Set again, it replaces the freeze that was set before.
+    """
+
+    method = "governor.freeze"
+    result = Ok
+    role = "operator"
+    until: int
+    reason: str = ""
+
+
+class GovernorUnfreeze(Act[Ok], frozen=True, kw_only=True):
+    """End the freeze that a human set; the windows of the file stay."""
+
+    method = "governor.unfreeze"
+    result = Ok
+    role = "approver"
+    reason: str = ""
+
+
 class RecomputeResult(Result, frozen=True, kw_only=True):
     """Verdicts computed again from the ledger; `same` only where every one is."""
 
@@ -120,6 +142,8 @@ REQUESTS: tuple[type[Request[Any]], ...] = (
     GovernorExplain,
     GovernorSetLimits,
     GovernorMoveAnchor,
+    GovernorFreeze,
+    GovernorUnfreeze,
     GovernorRecompute,
     ConfigGet,
     ConfigHistory,

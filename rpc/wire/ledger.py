@@ -7,6 +7,29 @@ from ouroboros.model.proof import Consistency, Heads, Inclusion
 from rpc.wire.base import Request, Result
 
 
+class ExportPage(Result, frozen=True, kw_only=True):
+    """Lines of an export; `next` is the `after` of the next page, 0 at the end."""
+
+    text: str
+    entries: int
+    next: int = 0
+
+
+class LedgerExport(Request[ExportPage], frozen=True, kw_only=True):
+    """Return the next entries after `after` as `ouroboros ledger export` writes them.
+
+    `format`: `jsonl` (exact bytes; what `ouroboros ledger import` takes) or `csv` (made safe).
+    At most `limit` (1 to 1000) entries and about a mebibyte a page.
+    """
+
+    method = "ledger.export"
+    result = ExportPage
+    exact = True
+    after: int = 0
+    limit: int = 1000
+    format: str = "jsonl"
+
+
 class LedgerHead(Request[Head], frozen=True, kw_only=True):
     """Return the ledger's size and last hash."""
 
@@ -129,6 +152,7 @@ REQUESTS: tuple[type[Request[Any]], ...] = (
     LedgerList,
     LedgerGet,
     LedgerVerify,
+    LedgerExport,
     LedgerHeads,
     LedgerProve,
     LedgerConsistency,

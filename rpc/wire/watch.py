@@ -3,8 +3,8 @@
 from typing import Any
 
 from ouroboros.model.insight import Delivery, LogPage, Metric, Points, Worker
-from ouroboros.model.state import Alert
-from rpc.wire.base import Act, Request
+from ouroboros.model.state import Alert, Silence
+from rpc.wire.base import Act, Ok, Request, Result
 
 
 class AlertList(Request[tuple[Alert, ...]], frozen=True, kw_only=True):
@@ -30,6 +30,27 @@ class AlertTest(Act[tuple[Delivery, ...]], frozen=True, kw_only=True):
     method = "alert.test"
     result = tuple[Delivery, ...]
     role = "operator"
+
+
+class AlertSilence(Act[Ok], frozen=True, kw_only=True):
+    """Send no alert whose code fits `codes` (shell-style) until `until` (UTC ns; 0: send again).
+
+    They are recorded and listed all the same, marked `silenced`.
+    """
+
+    method = "alert.silence"
+    result = Ok
+    role = "operator"
+    codes: str
+    until: int
+    reason: str = ""
+
+
+class AlertSilences(Request[tuple[Silence, ...]], frozen=True, kw_only=True):
+    """Return what is silenced now, by whom and until when."""
+
+    method = "alert.silences"
+    result = tuple[Silence, ...]
 
 
 class LogTail(Request[LogPage], frozen=True, kw_only=True):
@@ -68,6 +89,36 @@ class MetricsQuery(Request[Points], frozen=True, kw_only=True):
     step_s: float = 60.0
 
 
+class Span(Result, frozen=True, kw_only=True):
+    """A stretch of one series: how many points, their mean, least and most."""
+
+    points: int
+    mean: float
+    least: float
+    most: float
+
+
+class CompareResult(Result, frozen=True, kw_only=True):
+    """Two stretches beside each other; `change` is b's mean over a's, less one (null if a's is 0).
+
+    A stretch without a sample is null. It is a description, and no verdict.
+    """
+
+    a: Span | None
+    b: Span | None
+    change: float | None
+
+
+class MetricsCompare(Request[CompareResult], frozen=True, kw_only=True):
+    """Compare a series in two stretches of time, each `(begin, end)` in UTC ns."""
+
+    method = "metrics.compare"
+    result = CompareResult
+    name: str
+    a: tuple[int, int]
+    b: tuple[int, int]
+
+
 class WorkerList(Request[tuple[Worker, ...]], frozen=True, kw_only=True):
     """Return who evaluates, and what they work on."""
 
@@ -79,9 +130,12 @@ REQUESTS: tuple[type[Request[Any]], ...] = (
     AlertList,
     AlertAck,
     AlertTest,
+    AlertSilence,
+    AlertSilences,
     LogTail,
     MetricsList,
     MetricsQuery,
+    MetricsCompare,
     WorkerList,
 )
 """In the order of the documentation."""

@@ -44,6 +44,14 @@ JSON_SHAPES = [
     (("limits", "set", "quorum=2", "--reason", "r"), wire.LimitsResult),
     (("limits", "reset", "quorum", "--reason", "r"), wire.LimitsResult),
     (("anchor", "set", "1", "--reason", "r"), Anchor),
+    (("hold", "c2"), wire.Ok),
+    (("retry", "c1"), wire.SubmitResult),
+    (("override", "c3", "--commit", "b" * 40, "--reason", "fire"), wire.Ok),
+    (("freeze", "--for", "4h", "--reason", "release"), wire.Ok),
+    (("unfreeze",), wire.Ok),
+    (("silence", "disk_*", "--for", "90m"), wire.Ok),
+    (("drain", "--timeout", "5"), EngineStatus),
+    (("reload",), wire.ReloadResult),
 ]
 
 
@@ -61,6 +69,26 @@ def test_people_get_text_without_escapes(cli: Cli, arguments: tuple[str, ...]) -
     assert ended.code == 0, ended.err
     assert ended.out.strip()
     assert not set(ended.out) & {"\x1b", "\x07", "\u202e", "\x9b"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("override", "c3", "--reason", "fire"), "no terminal to ask on"),
+        (("override", "c1", "--reason", "fire", "--commit", "b" * 40), "promoted, not held"),
+        (("override", "c3", "--commit", "b" * 40), "Missing option '--reason'"),
+        (("freeze", "--for", "a while"), 'Expected a duration such as "90s"'),
+        (("silence", "disk_*"), "either --for TIME or --end"),
+        (("silence", "disk_*", "--for", "1h", "--end"), "either --for TIME or --end"),
+    ],
+    ids=lambda v: str(v)[:40],
+)
+def test_orders_that_are_not_clear_are_refused(
+    cli: Cli, arguments: tuple[str, ...], says: str
+) -> None:
+    ended = cli(*arguments)
+    assert ended.code != 0
+    assert says in ended.err
 
 
 def test_json_may_stand_before_the_command(cli: Cli) -> None:

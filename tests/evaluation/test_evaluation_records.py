@@ -68,6 +68,14 @@ def test_records_with_proofs() -> None:
     assert records.failed == ("b",)
 
 
+def test_a_line_is_ours_to_the_last_bit() -> None:
+    for at in range(len(HONEST[0]) - 1):
+        for bit in range(8):
+            line = bytearray(HONEST[0])
+            line[at] ^= 1 << bit
+            assert not decode(b"".join([bytes(line), *HONEST[1:]]), key=KEY).readable, (at, bit)
+
+
 @given(st.data())
 def test_nobody_else_can_write_leave_out_or_repeat_a_record(data: st.DataObject) -> None:
     changed = list(HONEST)

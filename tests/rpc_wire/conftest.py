@@ -20,7 +20,7 @@ import pytest
 
 from ouroboros import __version__
 from ouroboros.config import Loaded, override, parse
-from ouroboros.engine.api import LedgerReport, LossyEvent, Submission, Subscription
+from ouroboros.engine.api import Exported, LedgerReport, LossyEvent, Submission, Subscription
 from ouroboros.engine.bus import Bus
 from ouroboros.errors import ConflictError, NotFoundError, WaitTimeoutError
 from ouroboros.governor.oversight import status_of
@@ -70,6 +70,7 @@ from ouroboros.model.state import (
     Anchor,
     Candidate,
     Cycle,
+    Silence,
     State,
     Version,
     advance,
@@ -192,6 +193,57 @@ class MemoryInside:
         return (Delivery(sink="log", ok=True),)
 
 
+class MemoryOrders:
+    """What people order, written down and nothing else."""
+
+    silences: tuple[Silence, ...] = ()
+
+    def __init__(self, engine: "MemoryEngine") -> None:
+        self._engine = engine
+
+    async def drain(self, *, actor: str, reason: str, timeout_s: float) -> None:
+        self._engine._check("drain", actor)
+
+    async def reload(self, *, actor: str) -> Loaded:
+        self._engine._check("reload", actor)
+        return self._engine.config
+
+    async def end_cycle(self, *, actor: str, reason: str) -> int:
+        self._engine._check("end_cycle", actor)
+        return 1
+
+    async def hold(self, name: str, *, actor: str, reason: str) -> None:
+        self._engine._check("hold", actor)
+        self._engine.candidate(name)
+        self._engine.record(ev.HoldAsked(candidate=name, reason=reason), actor=actor)
+
+    async def retry(self, name: str, *, actor: str, reason: str, idempotency_key: str) -> str:
+        self._engine._check("retry", actor)
+        return self._engine.candidate(name).id
+
+    async def override(
+        self, name: str, *, actor: str, commit: str, reason: str, signed: Signed | None
+    ) -> None:
+        self._engine._check("override", actor)
+        self._engine.candidate(name)
+        event = ev.Overridden(candidate=name, commit=commit, reason=reason)
+        self._engine.record(event, actor=actor)
+
+    async def freeze(self, until_ns: int, *, actor: str, reason: str) -> None:
+        self._engine._check("freeze", actor)
+        self._engine.record(ev.FreezeSet(until_ns=until_ns, reason=reason), actor=actor)
+
+    async def unfreeze(self, *, actor: str, reason: str) -> None:
+        self._engine._check("unfreeze", actor)
+        self._engine.record(ev.FreezeSet(until_ns=0, reason=reason), actor=actor)
+
+    async def silence(self, codes: str, until_ns: int, *, actor: str, reason: str) -> None:
+        self._engine._check("silence", actor)
+        event = ev.AlertSilenced(codes=codes, until_ns=until_ns, reason=reason)
+        self._engine.record(event, actor=actor)
+        self.silences = self._engine.state.silences
+
+
 class MemoryEngine:
     """An `EngineApi` whose ledger is a list."""
 
@@ -208,6 +260,11 @@ class MemoryEngine:
         self.ended = asyncio.Event()
         self.quorum = 1
         self.inside = MemoryInside(self)
+        self.orders = MemoryOrders(self)
+        self.done: dict[str, int] = {}
+
+    async def done_before(self, act: str) -> int:
+        return self.done.get(act, 0)
 
     def record(self, event: ev.AnyEvent, *, actor: str = "engine") -> Stored:
         check_move(self.state, event)
@@ -366,7 +423,7 @@ class MemoryEngine:
         self._check("resume", actor)
         self.record(ev.Resumed(reason=reason), actor=actor)
 
-    async def trigger(self, *, actor: str) -> int:
+    async def trigger(self, *, actor: str, proposer: str = "") -> int:
         self._check("trigger", actor)
         number = self.state.cycles + 1
         self.record(ev.CycleStarted(cycle=number, trigger="manual", base=commit("d")), actor=actor)
@@ -580,6 +637,10 @@ class MemoryEngine:
             and (not candidate or candidate in getattr(s.entry.event, "candidates", ()))
         ]
         return tuple(fitting[:limit])
+
+    async def ledger_export(self, *, after: int, limit: int, csv: bool) -> Exported:
+        lines = [b"%d\n" % s.entry.seq for s in self.entries[after : after + limit]]
+        return Exported(text=b"".join(lines).decode(), entries=len(lines), last=after + len(lines))
 
     async def ledger_entry(self, seq: int) -> tuple[Stored, bytes]:
         if not 0 < seq <= len(self.entries):

@@ -1,5 +1,6 @@
 """The OpenRPC document: current, well-formed, and true to what the service answers."""
 
+import copy
 import json
 import subprocess
 import sys
@@ -8,12 +9,15 @@ from typing import Any
 
 import jsonschema
 import pytest
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT7
 
 from ouroboros import errors
 from rpc import wire
 from rpc.discover import document
 
 ROOT = Path(__file__).resolve().parents[2]
+META = Path(__file__).parents[1] / "data" / "openrpc-meta-schema"
 GOLDEN = Path(__file__).parent / "golden"
 
 
@@ -35,6 +39,19 @@ def test_the_stored_documents_are_current() -> None:
         check=False,
     )
     assert (run.returncode, run.stderr) == (0, "")
+
+
+def test_it_is_valid_by_the_published_meta_schema() -> None:
+    texts = (META / name for name in ("openrpc.json", "json-schema.json"))
+    meta, schemas = (json.loads(path.read_text()) for path in texts)
+    inner = Resource.from_contents(schemas, default_specification=DRAFT7)
+    where = "https://meta.json-schema.tools"
+    known = Registry().with_resources([(where, inner), (f"{where}/", inner)])
+    check = jsonschema.Draft7Validator(meta, registry=known)
+    assert [error.message for error in check.iter_errors(document())] == []
+    broken = copy.deepcopy(document())
+    broken["methods"][0]["params"] = [{"name": 5}]
+    assert not check.is_valid(broken)
 
 
 def test_it_is_plain_json() -> None:

@@ -116,6 +116,23 @@ async def test_patterns_and_lossy_events(http: aiohttp.ClientSession, engine: An
     assert "data" not in got[1]
 
 
+async def test_what_was_left_out_of_a_lossy_topic_is_told_to_who_asked_for_it(
+    http: aiohttp.ClientSession, engine: Any
+) -> None:
+    async with http.ws_connect(URL) as other, http.ws_connect(URL) as socket:
+        await ask(other, "events.subscribe", topics=["loop.*", "engine.status"])
+        await ask(socket, "events.subscribe", topics=["candidate.progress", "loop.*"])
+        for done in range(5):  # nothing is awaited: none is read in between
+            progress = Progress(candidate="c9", stage="tests", done=done, total=5)
+            engine.hint(LossyEvent(topic="candidate.progress", data=progress))
+        got = await events(socket, 2)
+        engine.record(ev.Paused(reason=""))
+        assert [e["topic"] for e in await events(other, 1)] == ["loop.paused"]
+    assert [e["topic"] for e in got] == ["candidate.progress", "gap"]
+    assert got[0]["data"]["done"] == 4
+    assert got[1]["data"] == {"topic": "candidate.progress", "missed": 4}
+
+
 @pytest.mark.parametrize(
     ("params", "code"),
     [

@@ -51,6 +51,8 @@ CALLS: dict[str, dict[str, Any]] = {
     "engine.snapshot": {},
     "engine.pause": {"reason": "lunch", "mode": "now"},
     "engine.resume": {},
+    "engine.drain": {"reason": "upgrade", "timeout_s": 5},
+    "engine.reload": {},
     "engine.shutdown": {"reason": "reboot"},
     "engine.health": {},
     "engine.wait": {"until": ["idle", "working", "paused"], "timeout_s": 1},
@@ -62,11 +64,15 @@ CALLS: dict[str, dict[str, Any]] = {
     "alert.list": {},
     "alert.ack": {"seq": 9, "reason": "seen"},
     "alert.test": {},
+    "alert.silence": {"codes": "disk_*", "until": 1_800_000_000_000_000_000, "reason": "known"},
+    "alert.silences": {},
     "log.tail": {"limit": 5, "level": "WARNING"},
     "metrics.list": {},
     "metrics.query": {"name": "engine_rss_bytes", "begin": 5, "step_s": 10},
+    "metrics.compare": {"name": "engine_rss_bytes", "a": [1, 9], "b": [10, 19]},
     "worker.list": {},
     "cycle.trigger": {},
+    "cycle.cancel": {"reason": "enough"},
     "cycle.list": {"limit": 5},
     "candidate.list": {"phases": ["held", "promoted"], "limit": 1},
     "candidate.get": {"id": "c3"},
@@ -77,6 +83,9 @@ CALLS: dict[str, dict[str, Any]] = {
     "candidate.approve": {"id": "c3", "commit": B, "reason": "seen"},
     "candidate.reject": {"id": "c3", "reason": "no"},
     "candidate.cancel": {"id": "c3"},
+    "candidate.hold": {"id": "c3", "reason": "let me look"},
+    "candidate.retry": {"id": "c3", "reason": "again"},
+    "candidate.promote_full": {"id": "c3", "commit": B, "reason": "the fire is out of control"},
     "candidate.wait": {"id": "c3", "timeout_s": 1},
     "version.list": {},
     "version.preview": {"to": "0"},
@@ -91,12 +100,15 @@ CALLS: dict[str, dict[str, Any]] = {
         "reason": "careful",
     },
     "governor.move_anchor": {"ref": "1", "reason": "release"},
+    "governor.freeze": {"until": 1_800_000_000_000_000_000, "reason": "release"},
+    "governor.unfreeze": {"reason": "released"},
     "governor.recompute": {"id": "c1"},
     "config.get": {},
     "ledger.head": {},
     "ledger.list": {"limit": 3, "candidate": "c2"},
     "ledger.get": {"seq": 2},
     "ledger.verify": {},
+    "ledger.export": {"after": 2, "limit": 2},
     "ledger.heads": {"limit": 5},
     "ledger.prove": {"seq": 3},
     "ledger.consistency": {"from_size": 2},
@@ -437,8 +449,14 @@ async def test_a_diff_is_exact_only_where_that_is_asked_for(ask: Any, engine: An
 
 def test_only_these_methods_give_exact_text() -> None:
     exact = {r.method for r in wire.REQUESTS if r.exact}
-    exact_ones = {"candidate.diff", "config.get", "ledger.get", "ledger.prove", "version.diff"}
-    assert exact == exact_ones
+    assert exact == {
+        "candidate.diff",
+        "config.get",
+        "ledger.export",
+        "ledger.get",
+        "ledger.prove",
+        "version.diff",
+    }
 
 
 async def test_a_long_log_keeps_its_end(ask: Any, engine: Any) -> None:

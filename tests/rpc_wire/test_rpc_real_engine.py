@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,8 @@ async def test_every_reading_method_decodes_or_says_what_is_missing(client: Clie
         "seq": 1,
         "from_size": 1,
         "timeout_s": 0.1,
+        "a": (1, 2),
+        "b": (2, time.time_ns()),
     }
     for request in wire.REQUESTS:
         if request.mutates or request in (wire.EventsSubscribe, wire.EventsUnsubscribe):

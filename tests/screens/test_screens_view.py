@@ -111,6 +111,7 @@ def event_of(kind: str, name: str) -> ev.AnyEvent:
         "rejected": {"reasons": (NOTHING,)},
         "approved": {"commit": commit(name), "reason": ""},
         "endorsed": {"commit": commit(name), "reason": ""},
+        "overridden": {"commit": commit(name), "reason": "now"},
         "promotion_started": {
             "branch": "main", "expected_head": "h", "commit": commit(name), "version": 1,
         },
