@@ -68,7 +68,8 @@ def test_events_go_on_after_the_engine_was_killed(served: Served) -> None:
         served.start()
         for number in range(count):  # what there is to tell
             served.run("pause" if number % 2 == 0 else "resume")
-        rest, _ = process.communicate(timeout=60)
+        process.wait(timeout=60)
+        rest = process.stdout.read()  # not `communicate`: it forgets what `readline` read ahead
     finally:
         process.kill()
     numbers = [int(line.split()[0]) for line in (first + rest).splitlines() if line[0].isdigit()]
