@@ -50,7 +50,8 @@ async def test_a_real_gain_is_screened_and_confirmed(
     assert check(evaluation, "tests").tests_run == 3
     assert [s.stage for s in evaluation.series] == [Stage.SCREEN, Stage.CONFIRM]
     pairs = evaluation.series[0].pairs
-    assert all(p.candidate.cpu_ns < p.baseline.cpu_ns for p in pairs)
+    # A single pair may be disturbed by whatever else the machine does; that is what pairs are for.
+    assert 2 * sum(p.candidate.cpu_ns < p.baseline.cpu_ns for p in pairs) > len(pairs)
     assert {p.candidate_first for p in pairs} == {True, False}
     assert seen.stages == [
         *(
