@@ -252,6 +252,8 @@ class Counter(asyncio.Protocol):
         b"GET /rpc HTTP/1.1\r\nHost: engine\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
     )
+    PONG = bytes((0x8A, 0x80)) + bytes(4)
+    ALIVE_S = 5.0
     ASK = b'{"jsonrpc":"2.0","id":1,"method":"events.subscribe","params":{}}'
 
     def __init__(self) -> None:
@@ -260,6 +262,7 @@ class Counter(asyncio.Protocol):
         self.ready = asyncio.Event()
         self.done = asyncio.Event()
         self._rest = b""
+        self._told = time.monotonic()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Shake hands, and subscribe (masked with zeros, which changes nothing)."""
@@ -277,6 +280,13 @@ class Counter(asyncio.Protocol):
         self._rest = b"" if self.MARK in data[-len(self.MARK) :] else tail
         if self.wanted and self.count >= self.wanted:
             self.done.set()
+        if time.monotonic() - self._told > self.ALIVE_S:  # who says nothing for long is cut off
+            self._told = time.monotonic()
+            self.transport.write(self.PONG)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        """Wake who waits: it is cut off, and sees by the count that something is missing."""
+        self.done.set()
 
 
 async def flood(process: Any, socket: Path, events: int, count: int = SUBSCRIBERS) -> float:
@@ -293,6 +303,9 @@ async def flood(process: Any, socket: Path, events: int, count: int = SUBSCRIBER
     process.stdin.flush()
     await asyncio.gather(*(made.done.wait() for made in counters))
     rate = events / (time.perf_counter() - begun)
+    missing = [made.wanted - made.count for made in counters if made.count < made.wanted]
+    if missing:
+        raise SystemExit(f"{len(missing)} listeners were cut off; events they miss: {missing[:5]}.")
     for made in counters:
         made.transport.abort()
     return rate
