@@ -179,6 +179,10 @@ class Orders(Protocol):
         """End the freeze that a human set; `WrongPhaseError` where there is none."""
         ...
 
+    async def drain_worker(self, name: str, *, out: bool, actor: str, reason: str) -> None:
+        """Take a worker out of service, or back; `NotFoundError`, `WrongPhaseError`."""
+        ...
+
     async def silence(self, codes: str, until_ns: int, *, actor: str, reason: str) -> None:
         """Send no alert of these codes until then (0: again from now on)."""
         ...

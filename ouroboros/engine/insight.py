@@ -146,11 +146,12 @@ class Insight:
         busy = [c.id for c in core.state.candidates.values() if c.phase is Phase.EVALUATING]
         return (
             Worker(
-                name="local",
+                name=core.deps.executor.name,
                 slots=1,
                 busy=(*busy, *sorted(core.measuring)),
                 sandbox=core.deps.sandbox,
                 pid=core.deps.pid,
+                drained=core.deps.executor.name in core.state.drained,
             ),
         )
 

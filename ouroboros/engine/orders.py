@@ -166,6 +166,27 @@ class Orders:
             )
         await self._core.recorder.record(ev.FreezeSet(until_ns=0, reason=reason), actor=actor)
 
+    async def drain_worker(self, name: str, *, out: bool, actor: str, reason: str) -> None:
+        """Take a worker out of service, or back; what it evaluates now, it ends.
+
+        What was promoted stays watched: a regression is measured on a drained worker, too.
+
+        Raises:
+            NotFoundError: there is no such worker.
+            WrongPhaseError: it is as wanted already.
+        """
+        core = self._core
+        if name != core.deps.executor.name:
+            raise NotFoundError(
+                f"There is no worker {safe_line(name, limit=80)!r}.",
+                hint=f"The only one is {core.deps.executor.name!r}.",
+            )
+        if out == (name in core.state.drained):
+            raise WrongPhaseError(f"Worker {name} is {'drained' if out else 'in service'} already.")
+        await core.recorder.record(
+            ev.WorkerDrained(worker=name, out=out, reason=reason), actor=actor
+        )
+
     async def silence(self, codes: str, until_ns: int, *, actor: str, reason: str) -> None:
         """Send no alert whose code fits `codes` until then (0: from now on again)."""
         if until_ns:

@@ -246,6 +246,8 @@ class Pipeline:
         if state.candidates[name].phase is not Phase.APPLIED:
             return True  # cancelled while it waited; `_drive` looks again
         running = sum(c.phase is Phase.EVALUATING for c in state.candidates.values())
+        if self._core.deps.executor.name in state.drained:
+            return False
         return self._core.open and running < self._core.config.config.engine.max_in_flight
 
     async def _evaluate(self, c: Candidate) -> None:

@@ -68,6 +68,9 @@ def _ledger(event: ev.Event) -> str:
             return _because(_until(f"alerts {_name(event.codes)} silenced", event), event.reason)
         case ev.FreezeSet():
             return _because(_until("promotions frozen", event), event.reason)
+        case ev.WorkerDrained():
+            now = "taken out of service" if event.out else "back in service"
+            return _because(f"worker {_name(event.worker)} {now}", event.reason)
         case ev.HoldAsked():
             return _because(f"{_name(event.candidate)} to be held for a human", event.reason)
         case ev.AlertAcked():

@@ -131,6 +131,14 @@ class FreezeSet(Event, frozen=True, kw_only=True):
     reason: str
 
 
+class WorkerDrained(Event, frozen=True, kw_only=True):
+    """A human takes a worker out of service (`out`) or back: it begins no evaluation while out."""
+
+    worker: str
+    out: bool
+    reason: str
+
+
 class AlertSilenced(Event, frozen=True, kw_only=True):
     """Alerts whose code fits `codes` (shell-style) are recorded but not sent until `until_ns`.
 
@@ -518,6 +526,7 @@ AnyEvent = (
     | TokenCreated
     | TokenRevoked
     | FreezeSet
+    | WorkerDrained
     | AlertSilenced
     | HoldAsked
     | Calibrated

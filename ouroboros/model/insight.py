@@ -43,13 +43,14 @@ class LogPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Worker(msgspec.Struct, frozen=True, kw_only=True):
-    """Who evaluates. `busy`: candidates that it works on now."""
+    """Who evaluates. `busy`: candidates that it works on now; `drained`: it begins none."""
 
     name: str
     slots: int
     busy: tuple[str, ...]
     sandbox: SandboxLevel | None
     pid: int
+    drained: bool = False
 
 
 class Metric(msgspec.Struct, frozen=True, kw_only=True):

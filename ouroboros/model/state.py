@@ -226,6 +226,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     """What was silenced; some may be over."""
     frozen: Frozen | None = None
     """The freeze that a human set, beside the configured windows; it may be over."""
+    drained: tuple[str, ...] = ()
+    """Workers that a human took out of service: they begin no evaluation."""
     overrides: Mapping[str, ev.Setting] = {}
     """Thresholds that a human changed at run time, by dotted key."""
     tests: int = 0
@@ -491,7 +493,7 @@ def _engine(state: State, event: ev.AnyEvent, stored: Stored) -> State:  # noqa:
                 for a in state.alerts
             )
             return replace(state, alerts=seen)
-        case ev.FreezeSet() | ev.AlertSilenced() | ev.HoldAsked():
+        case ev.FreezeSet() | ev.AlertSilenced() | ev.HoldAsked() | ev.WorkerDrained():
             return _ordered(state, event, ts, actor)
         case ev.PromotionStarted() | ev.RollbackStarted() | ev.RollForwardStarted():
             return replace(state, intent=_intent(event))
@@ -516,7 +518,10 @@ def is_silenced(state: State, code: str, now_ns: int) -> bool:
 
 
 def _ordered(
-    state: State, event: ev.FreezeSet | ev.AlertSilenced | ev.HoldAsked, ts: int, actor: str
+    state: State,
+    event: ev.FreezeSet | ev.AlertSilenced | ev.HoldAsked | ev.WorkerDrained,
+    ts: int,
+    actor: str,
 ) -> State:
     """Return the state with what a human ordered besides answers."""
     match event:
@@ -529,6 +534,9 @@ def _ordered(
                 codes=event.codes, until_ns=event.until_ns, actor=actor, reason=event.reason
             )
             return replace(state, silences=(*rest, new) if event.until_ns > ts else rest)
+        case ev.WorkerDrained():
+            rest_of = tuple(w for w in state.drained if w != event.worker)
+            return replace(state, drained=(*rest_of, event.worker) if event.out else rest_of)
         case ev.HoldAsked():
             c = _candidate(state, event.candidate)
             held = replace(c, hold_by=actor, hold_reason=event.reason, approved_by="", approvals=())

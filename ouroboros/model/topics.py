@@ -29,6 +29,7 @@ ENGINE_TOPICS: dict[type[ev.Event], str] = {
     ev.ConfigLoaded: "config.changed",
     ev.LimitsChanged: "governor.limits_changed",
     ev.FreezeSet: "governor.freeze_set",
+    ev.WorkerDrained: "worker.drained",
     ev.Calibrated: "governor.calibrated",
     ev.AnchorMoved: "governor.anchor_moved",
     ev.AnchorMeasured: "governor.anchor_measured",

@@ -116,3 +116,13 @@ def _span(session: Session, name: str, begin: int, end: int) -> wire.Span | None
 async def workers(session: Session, _request: wire.WorkerList) -> tuple[Worker, ...]:
     """Return who evaluates."""
     return session.engine.inside.workers()
+
+
+@handles(wire.WorkerDrain)
+async def drain(session: Session, request: wire.WorkerDrain) -> wire.Ok:
+    """Take a worker out of service, or back."""
+    at_most("reason", request.reason, REASON)
+    await session.engine.orders.drain_worker(
+        request.name, out=request.out, actor=session.actor, reason=request.reason
+    )
+    return wire.Ok(seq=session.engine.state.seq)

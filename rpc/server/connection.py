@@ -27,7 +27,7 @@ from rpc.guard import Call, Guard, Refused, new_incident
 from rpc.limits import Limits
 from rpc.methods import Session
 from rpc.methods.session import Calls
-from rpc.server.frames import Frames, prefix
+from rpc.server.frames import Frames, framed, prefix
 
 _log = logging.getLogger(__name__)
 
@@ -131,6 +131,8 @@ class Connection:
         self._frames = frames
         self._limits = limits
         self._incident = incident
+        self._unsent: list[bytes] = []
+        self._unsent_bytes = 0
         self._calls: set[asyncio.Task[None]] = set()
         self._waiting = Calls()
         self._feeds: dict[str, _Feed] = {}
@@ -142,15 +144,20 @@ class Connection:
             async for message in self._socket:
                 if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
                     await self._take(message.data)
+                    if self._unsent and not self._more_came():
+                        self._flush()
         finally:
             for name in list(self._feeds):
                 self.close_feed(name)
             await cancel_and_wait(*self._calls)
+        self._flush()
+        await self._socket.close(drain=False)  # answers a peer's close, after the replies
 
     async def close(self, code: int, text: str) -> None:
         """Give running calls a moment to be answered, then close."""
         if self._calls:
             await asyncio.wait(set(self._calls), timeout=min(0.25, self._limits.close_s))
+        self._flush()
         await self._socket.close(code=code, message=text.encode()[:120], drain=False)
 
     # --- calls ----------------------------------------------------------------------------------
@@ -178,10 +185,39 @@ class Connection:
     async def _send(self, frame: bytes | None) -> None:
         if frame is None:
             return
+        if self._is_free():
+            self._unsent.append(framed(frame))
+            self._unsent_bytes += len(frame)
+            if self._unsent_bytes > _BEHIND or not self._more_came():
+                self._flush()
+            return
+        self._flush()
         try:
             await self._socket.send_frame(frame, WSMsgType.TEXT)
         except ConnectionError:
             _log.debug("the peer left before its answer was written")
+
+    def _more_came(self) -> bool:
+        """Whether `serve` will take another message at once, and flush after it.
+
+        The web server does not tell; where its queue is called otherwise, every answer is written
+        by itself.
+        """
+        return bool(getattr(getattr(self._socket, "_reader", None), "_buffer", None))
+
+    def _flush(self) -> None:
+        """Write the answers to all that was asked in one go: the system call costs most."""
+        if self._unsent and self._transport is not None and not self._transport.is_closing():
+            self._transport.write(b"".join(self._unsent))
+        self._unsent.clear()
+        self._unsent_bytes = 0
+
+    def _is_free(self) -> bool:
+        """Whether bytes may go straight to the transport; the web server's way can wait."""
+        transport = self._transport
+        if transport is None or self._socket.closed or transport.is_closing():
+            return False
+        return transport.get_write_buffer_size() <= _BEHIND
 
     # --- subscriptions --------------------------------------------------------------------------
 
@@ -248,7 +284,10 @@ class Connection:
                     return
                 if wanted[frame.about]:
                     patience.writing = True
-                    if not self._written_at_once(frame.message(feed.name)):
+                    self._flush()
+                    if self._is_free() and self._transport is not None:
+                        self._transport.write(frame.message(feed.name))
+                    else:
                         payload = prefix(feed.name) + frame.tail
                         await self._socket.send_frame(payload, WSMsgType.TEXT)
                     patience.writing = False
@@ -259,14 +298,6 @@ class Connection:
                 if taken % _TURN == 0:
                     await asyncio.sleep(0)  # others have events too
 
-    def _written_at_once(self, message: bytes) -> bool:
-        transport = self._transport
-        if transport is None or self._socket.closed or transport.is_closing():
-            return False
-        if transport.get_write_buffer_size() > _BEHIND:
-            return False
-        transport.write(message)
-        return True
-
     async def _let_go(self, code: int, text: str) -> None:
+        self._flush()
         await self._socket.close(code=code, message=text.encode()[:120], drain=False)

@@ -22,13 +22,14 @@ _SHORT, _MIDDLE = 126, 1 << 16
 """Limits of the three forms of a length (RFC 6455, 5.2)."""
 
 
-def _header(size: int) -> bytes:
-    """Return the header of an unmasked, whole text message."""
+def framed(payload: bytes) -> bytes:
+    """Return a text as one whole WebSocket message, unmasked as a server's must be."""
+    size = len(payload)
     if size < _SHORT:
-        return bytes((0x81, size))
+        return bytes((0x81, size)) + payload
     if size < _MIDDLE:
-        return bytes((0x81, 126)) + size.to_bytes(2, "big")
-    return bytes((0x81, 127)) + size.to_bytes(8, "big")
+        return b"\x81\x7e" + size.to_bytes(2, "big") + payload
+    return b"\x81\x7f" + size.to_bytes(8, "big") + payload
 
 
 def prefix(subscription: str) -> bytes:
@@ -57,7 +58,7 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
         found = self.framed.get(subscription)
         if found is None:
             payload = prefix(subscription) + self.tail
-            found = _header(len(payload)) + payload
+            found = framed(payload)
             if len(self.framed) < _NAMES:
                 self.framed[subscription] = found
         return found

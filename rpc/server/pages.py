@@ -122,6 +122,7 @@ class Pages:
         limits = self._service.limits
         socket = web.WebSocketResponse(
             compress=False,
+            autoclose=False,  # a connection closes it, once its answers are out
             max_msg_size=limits.body,
             heartbeat=limits.heartbeat_s,
             timeout=limits.close_s,

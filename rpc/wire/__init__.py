@@ -148,6 +148,7 @@ from rpc.wire.watch import (
     MetricsList,
     MetricsQuery,
     Span,
+    WorkerDrain,
     WorkerList,
 )
 
@@ -262,6 +263,7 @@ __all__ = [
     "VersionRollback",
     "Whoami",
     "WhoamiResult",
+    "WorkerDrain",
     "WorkerList",
     "positional",
 ]

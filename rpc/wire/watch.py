@@ -126,6 +126,21 @@ class WorkerList(Request[tuple[Worker, ...]], frozen=True, kw_only=True):
     result = tuple[Worker, ...]
 
 
+class WorkerDrain(Act[Ok], frozen=True, kw_only=True):
+    """Let a worker begin no evaluation, over restarts; `out` false takes it back into service.
+
+    What it evaluates now, it ends, and what was promoted stays watched. not_found (-32001): there
+    is no such worker; wrong_phase (-32005): it is as wanted already.
+    """
+
+    method = "worker.drain"
+    result = Ok
+    role = "operator"
+    name: str
+    out: bool = True
+    reason: str = ""
+
+
 REQUESTS: tuple[type[Request[Any]], ...] = (
     AlertList,
     AlertAck,
@@ -137,5 +152,6 @@ REQUESTS: tuple[type[Request[Any]], ...] = (
     MetricsQuery,
     MetricsCompare,
     WorkerList,
+    WorkerDrain,
 )
 """In the order of the documentation."""

@@ -7,7 +7,9 @@ WebSocket and by POST over its unix socket, in a closed loop of one connection. 
 and with an answer of the same size: the same web server that echoes over a WebSocket (the floor of
 any answer), jsonrpcserver as its own documentation uses it behind aiohttp, pjrpc and openrpc behind
 aiohttp. Processor time is that of the serving process, per call; requests a second are what the
-client saw. Others' packages come from PyPI into a folder of their own in the cache.
+client saw, with one call in flight and with 16 (a WebSocket takes them side by side, a POST
+needs a connection each); the client of the latter does nothing but count answers, so that the
+server is what is measured. Others' packages come from PyPI into a folder of their own in the cache.
 
 **Fan-out.** A real service with an engine in memory sends one event to 100 WebSockets: as fast as
 it goes, and paced at 50 a second, where the time from the engine's hand to the listener's is taken.
@@ -104,6 +106,60 @@ REQUEST = b'{"jsonrpc":"2.0","id":1,"method":"engine.status","params":{}}'
 HEADERS = {"Content-Type": "application/json"}
 
 
+IN_FLIGHT = 16
+POST = (
+    b"POST /rpc HTTP/1.1\r\nHost: engine\r\nContent-Type: application/json\r\n"
+    + b"Content-Length: %d\r\n\r\n" % len(REQUEST)
+    + REQUEST
+)
+UPGRADE = (
+    b"GET /rpc HTTP/1.1\r\nHost: engine\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
+)
+
+
+def framed(payload: bytes) -> bytes:
+    """Return a short text as a client's WebSocket message (masked with zeros: unchanged)."""
+    assert len(payload) < 126
+    return bytes((0x81, 0x80 | len(payload))) + bytes(4) + payload
+
+
+class Caller(asyncio.Protocol):
+    """Keeps some calls in flight on one connection, and counts answers."""
+
+    MARK = b'"jsonrpc"'
+
+    def __init__(self, request: bytes, in_flight: int, *, websocket: bool) -> None:
+        self._request, self._in_flight, self._websocket = request, in_flight, websocket
+        self.ready = asyncio.Event()
+        self.count = 0
+        self.wrong = b""
+        self._rest = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self.transport: Any = transport
+        self.transport.write(UPGRADE if self._websocket else self._request * self._in_flight)
+
+    def data_received(self, data: bytes) -> None:
+        """Ask again for each answer; a mark may be split between two reads."""
+        if not self.ready.is_set():
+            self.ready.set()
+            if not data.startswith((b"HTTP/1.1 101", b"HTTP/1.1 200")):
+                self.wrong = data[:300]
+            if self._websocket:
+                self.transport.write(self._request * self._in_flight)
+                return
+        data = self._rest + data
+        answers = data.count(self.MARK)
+        self._rest = b"" if self.MARK in data[-len(self.MARK) :] else data[1 - len(self.MARK) :]
+        if b'"error"' in data:
+            self.wrong = data[:300]
+        self.count += answers
+        if answers:
+            self.transport.write(self._request * answers)
+
+
 class Course:
     """One server, its client, and what was measured."""
 
@@ -114,6 +170,7 @@ class Course:
         self.websocket = websocket
         self.rates: list[float] = []
         self.cpu_us: list[float] = []
+        self.crowd_rates: list[float] = []
         self.bytes = 0
 
     async def round(self, seconds: float) -> None:
@@ -135,6 +192,28 @@ class Course:
     async def _message(self, socket: aiohttp.ClientWebSocketResponse) -> bytes:
         await socket.send_str(REQUEST.decode())
         return (await socket.receive_str()).encode()
+
+    async def crowd(self, seconds: float) -> None:
+        """Keep `IN_FLIGHT` calls in flight for a while."""
+        loop = asyncio.get_running_loop()
+        connections = 1 if self.websocket else IN_FLIGHT
+        request = framed(REQUEST) if self.websocket else POST
+        callers: list[Caller] = []
+        for _ in range(connections):
+            _, made = await loop.create_unix_connection(
+                lambda: Caller(request, IN_FLIGHT // connections, websocket=self.websocket),
+                str(self.socket),
+            )
+            callers.append(made)
+        await asyncio.gather(*(made.ready.wait() for made in callers))
+        await asyncio.sleep(seconds / 4)
+        before, begun = sum(made.count for made in callers), time.perf_counter()
+        await asyncio.sleep(seconds)
+        count = sum(made.count for made in callers) - before
+        self.crowd_rates.append(count / (time.perf_counter() - begun))
+        for made in callers:
+            made.transport.abort()
+            assert not made.wrong, made.wrong
 
     async def _measure(self, call: Any, seconds: float) -> None:
         for _ in range(20):
@@ -176,6 +255,7 @@ def calls(folder: Path, *, rounds: int, seconds: float) -> list[Row]:
             for _ in range(rounds):
                 for course in running:
                     asyncio.run(course.round(seconds))
+                    asyncio.run(course.crowd(seconds))
     return _rows({course.name: course for course in running})
 
 
@@ -206,8 +286,9 @@ def _rows(found: dict[str, Course]) -> list[Row]:
     ws, floor = found["ours, WebSocket"], found["floor: echo, WebSocket"]
     rival = found["jsonrpcserver, POST"]
     echo_us = statistics.median(floor.cpu_us)
-    slow = statistics.median(rival.rates)
-    fast = statistics.median(ws.rates)
+    slow = statistics.median(rival.crowd_rates)
+    fast = statistics.median(ws.crowd_rates)
+    alone = statistics.median(rival.rates) / statistics.median(ws.rates)
     rows = [
         table.median(
             f"{name}: processor time a call",
@@ -219,9 +300,13 @@ def _rows(found: dict[str, Course]) -> list[Row]:
         for name, course in found.items()
     ]
     rows += [table.median(f"{name}: calls a second", "1/s", c.rates) for name, c in found.items()]
-    rows.append(
-        Row("jsonrpcserver's share of our calls a second (a fifth or less)", "", slow / fast, 0.2)
-    )
+    rows += [
+        table.median(f"{name}: calls a second, {IN_FLIGHT} in flight", "1/s", c.crowd_rates)
+        for name, c in found.items()
+    ]
+    share = "jsonrpcserver's share of our calls a second"
+    rows.append(Row(f"{share}, one in flight", "", alone))
+    rows.append(Row(f"{share}, {IN_FLIGHT} in flight (a fifth or less)", "", slow / fast, 0.2))
     rows.append(Row("answer", "B", float(ws.bytes)))
     return rows
 
@@ -248,10 +333,6 @@ class Counter(asyncio.Protocol):
     """A listener that counts messages and does nothing else: the client must not be the wall."""
 
     MARK = b'"method":"event"'
-    UPGRADE = (
-        b"GET /rpc HTTP/1.1\r\nHost: engine\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
-    )
     PONG = bytes((0x8A, 0x80)) + bytes(4)
     ALIVE_S = 5.0
     ASK = b'{"jsonrpc":"2.0","id":1,"method":"events.subscribe","params":{}}'
@@ -266,9 +347,8 @@ class Counter(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Shake hands, and subscribe (masked with zeros, which changes nothing)."""
-        frame = bytes((0x81, 0x80 | len(self.ASK))) + bytes(4) + self.ASK
         self.transport: Any = transport
-        self.transport.write(self.UPGRADE + frame)
+        self.transport.write(UPGRADE + framed(self.ASK))
 
     def data_received(self, data: bytes) -> None:
         """Count, also what is split between two reads."""

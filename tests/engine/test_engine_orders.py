@@ -223,6 +223,31 @@ class TestFreeze:
         assert engine.state.frozen is None
 
 
+class TestDrainedWorker:
+    async def test_it_begins_no_evaluation_also_over_a_restart(self, world: World) -> None:
+        world.configure("supervised")
+        engine = await world.start()
+        await engine.orders.drain_worker("scripted", out=True, actor=BOB, reason="new kernel")
+        name = await submit(engine)
+        await reach(engine, name, Phase.APPLIED)
+        await world.stop(engine)
+        engine = await world.start()
+        assert [w.drained for w in engine.inside.workers()] == [True]
+        await until(engine, lambda s: s.candidates[name].phase is Phase.APPLIED)
+        assert not world.executor.plans
+        await engine.orders.drain_worker("scripted", out=False, actor=ANN, reason="booted")
+        await reach(engine, name, Phase.HELD)
+        told = last(world, ev.WorkerDrained)
+        assert (told.out, told.reason) == (False, "booted")
+
+    async def test_an_unknown_one_and_a_second_order_are_refused(self, world: World) -> None:
+        engine = await world.start()
+        with pytest.raises(NotFoundError, match=r"no worker 'far'"):
+            await engine.orders.drain_worker("far", out=True, actor=BOB, reason="")
+        with pytest.raises(WrongPhaseError, match="in service already"):
+            await engine.orders.drain_worker("scripted", out=False, actor=BOB, reason="")
+
+
 class TestSilence:
     async def test_silenced_alerts_are_recorded_and_not_sent(self, world: World) -> None:
         engine = await world.start()

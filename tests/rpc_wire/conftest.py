@@ -237,6 +237,11 @@ class MemoryOrders:
         self._engine._check("unfreeze", actor)
         self._engine.record(ev.FreezeSet(until_ns=0, reason=reason), actor=actor)
 
+    async def drain_worker(self, name: str, *, out: bool, actor: str, reason: str) -> None:
+        self._engine._check("drain_worker", actor)
+        event = ev.WorkerDrained(worker=name, out=out, reason=reason)
+        self._engine.record(event, actor=actor)
+
     async def silence(self, codes: str, until_ns: int, *, actor: str, reason: str) -> None:
         self._engine._check("silence", actor)
         event = ev.AlertSilenced(codes=codes, until_ns=until_ns, reason=reason)

@@ -71,6 +71,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "metrics.query": {"name": "engine_rss_bytes", "begin": 5, "step_s": 10},
     "metrics.compare": {"name": "engine_rss_bytes", "a": [1, 9], "b": [10, 19]},
     "worker.list": {},
+    "worker.drain": {"name": "local", "reason": "new kernel"},
     "cycle.trigger": {},
     "cycle.cancel": {"reason": "enough"},
     "cycle.list": {"limit": 5},

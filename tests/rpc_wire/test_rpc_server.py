@@ -372,6 +372,40 @@ class TestCalls:
             assert {a["result"]["phase"] for a in answers} == {"kept"}
 
 
+UPGRADE = (
+    b"GET /rpc HTTP/1.1\r\nHost: engine\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
+)
+
+
+def masked(head: int, payload: bytes) -> bytes:
+    """Return a client's message; its mask of zeros leaves the payload as it is."""
+    assert len(payload) < 126
+    return bytes((head, 0x80 | len(payload))) + bytes(4) + payload
+
+
+@pytest.mark.parametrize("count", [1, 200])
+async def test_all_that_is_asked_at_once_is_answered_before_the_close(
+    server: Server, socket: Path, count: int
+) -> None:
+    asked = [masked(0x81, PING.replace('"id":1', f'"id":{n}').encode()) for n in range(count)]
+    reader, writer = await asyncio.open_unix_connection(str(socket))
+    async with asyncio.timeout(10):
+        writer.write(UPGRADE + b"".join(asked) + masked(0x88, b"\x03\xe8"))
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
+        for n in range(count):
+            head, size = await reader.readexactly(2)
+            assert head == 0x81
+            assert json.loads(await reader.readexactly(size)) == {
+                "jsonrpc": "2.0",
+                "result": {"seq": 21},
+                "id": n,
+            }
+        assert (await reader.readexactly(2))[0] == 0x88
+    writer.close()
+    await until(lambda: server.clients == 0)
+
+
 # --- the end ------------------------------------------------------------------------------------
 
 

@@ -150,12 +150,30 @@ def silence_command(settings: Settings, codes: str, *, length: str, end: bool, r
 
 @click.command(cls=Command)
 @click.option("--timeout", default=600.0, show_default=True, help="Seconds to wait.")
+@click.option("--worker", default="", metavar="NAME", help="Only this worker, and do not wait.")
+@click.option("--end", is_flag=True, help="With --worker: take it back into service.")
 @_REASON
 @click.pass_obj
-def drain_command(settings: Settings, timeout: float, reason: str) -> None:
-    """Begin nothing new, and wait until what was begun has ended; the engine is paused then."""
+def drain_command(
+    settings: Settings, timeout: float, worker: str, *, end: bool, reason: str
+) -> None:
+    """Begin nothing new, and wait until what was begun has ended; the engine is paused then.
+
+    With --worker, that worker begins no evaluation (also after a restart) until --end.
+    """
     from ouroboros.cli import reach
     from rpc import wire
+
+    if end and not worker:
+        raise InvalidParamsError(
+            "--end goes with --worker.", hint="'ouroboros resume' ends a drained engine's pause."
+        )
+    if worker:
+        order = wire.WorkerDrain(name=worker, out=not end, reason=reason)
+        done = reach.call(settings, order)
+        said = "is in service again" if end else "begins no evaluation until --end"
+        _done(settings, done, f"Worker {worker} {said} (ledger entry {done.seq}).")
+        return
 
     request = wire.EngineDrain(reason=reason, timeout_s=timeout)
     result = reach.call(settings, request, within_s=timeout + reach.LONG_S)
