@@ -17,6 +17,7 @@ EVIL = "evil\x1b]52;c;aGk=\x07\u202e\r\nsecond line"
 KINDS = typing.get_args(ev.AnyEvent)
 
 VALUES = {
+    bool: True,
     str: EVIL,
     int: 3,
     float | None: -0.1,
