@@ -24,12 +24,16 @@ _HTTP = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/
 
 
 class Local(NamedTuple):
-    """A unix socket of this machine."""
+    """A unix socket of this machine. `secret` is a token, where less than one's own is wanted."""
 
     path: Path
+    secret: str = ""
 
     def __str__(self) -> str:
         return str(self.path)
+
+    def __repr__(self) -> str:
+        return f"Local({str(self.path)!r})"
 
 
 class Network(NamedTuple):

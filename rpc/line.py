@@ -83,7 +83,7 @@ class _WebSocket:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
         session = aiohttp.ClientSession(connector=_connector(address), timeout=timeout)
         headers = {}
-        if isinstance(address, Network) and address.secret:
+        if address.secret:
             headers["Authorization"] = f"Bearer {address.secret}"
         url = "http://engine" if isinstance(address, Local) else address.url
         try:
@@ -148,8 +148,12 @@ def _turned_away(status: int, address: Local | Network) -> OuroborosError:
     match status:
         case 401 | 403 if isinstance(address, Local):
             return UnauthenticatedError(
-                f"{where} does not answer you (HTTP {status}).",
-                hint="Use the account that runs the engine, or ask its owner to admit you.",
+                f"{where} does not know this token."
+                if address.secret
+                else f"{where} does not answer you (HTTP {status}).",
+                hint="'ouroboros token list' names those that there are."
+                if address.secret
+                else "Use the account that runs the engine, or ask its owner to admit you.",
             )
         case 401:
             return UnauthenticatedError(

@@ -9,6 +9,7 @@ state of the view, not an error, and what the engine refuses is a notice.
 """
 
 import asyncio
+import base64
 import os
 import random
 import sys
@@ -16,13 +17,13 @@ import time
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
 from textual import work
 from textual.app import App, SystemCommand
 from textual.screen import Screen
-from textual.theme import Theme
 
 from ouroboros.errors import OuroborosError
 from ouroboros.model.state import Candidate
@@ -31,13 +32,29 @@ from rpc import wire
 from rpc.address import Address
 from tui import asks
 from tui.asks import Answer, Ask
-from tui.keys import keys_for
+from tui.keys import Where, binding_id, keys_for, remapped
 from tui.leaving import leaving_on_sigterm
 from tui.link import Connect, Link, dial
-from tui.loader import Loader
+from tui.loader import Loader, ledger_line
+from tui.others import told
+from tui.player import Player
 from tui.screens.deck import Deck
-from tui.screens.live import LiveScreen
-from tui.view import Attached, Contact, Item, LedgerLine, LedgerLines, View, advance
+from tui.screens.live import InboxScreen, LiveScreen
+from tui.settings import Settings, load
+from tui.themes import MONOCHROME, THEMES
+from tui.view import (
+    Attached,
+    Contact,
+    Forget,
+    Item,
+    LedgerLines,
+    View,
+    advance,
+    engine_now,
+    find,
+    ordered,
+    waiting,
+)
 from tui.words import ASCII, UNICODE, Glyphs
 
 LOCAL_PERIOD_S = 0.25
@@ -45,6 +62,8 @@ SSH_PERIOD_S = 0.5
 LEDGER_PAGE = 100
 BACKGROUND = "background"
 RESYNC_AFTER_S = 1.0
+COPY_LIMIT = 50_000
+"""Characters; encoded they stay under the 74,994 bytes that terminals are known to take."""
 FAREWELL = "The engine goes on. 'ouroboros tui' brings you back."
 
 
@@ -73,6 +92,8 @@ class Cockpit(App[int]):
         ascii_only: bool = False,
         over_ssh: bool = False,
         farewell: str = FAREWELL,
+        settings: Settings | None = None,
+        player: Player | None = None,
         clock_ns: Callable[[], int] = time.time_ns,
         jitter: Callable[[], float] = random.random,
     ) -> None:
@@ -84,11 +105,18 @@ class Cockpit(App[int]):
             ascii_only: the terminal's character set is not Unicode.
             over_ssh: repaint half as often and never animate.
             farewell: what is printed when the person leaves.
+            settings: a person's own keys and colours.
+            player: the recording, where it is one that is shown and no engine.
             clock_ns: UTC now.
             jitter: a random number in [0, 1), for the back-off.
         """
         super().__init__()
-        self.ascii_only = ascii_only
+        self.settings = settings or Settings()
+        self.player = player
+        self.keys = remapped(self.settings.keys)
+        self.ascii_only = ascii_only or self.settings.ascii
+        self.subject = ""
+        self._decks: dict[Where, Deck] = {}
         self.farewell = farewell
         self.clock_ns = clock_ns
         self.view = View(read_only=read_only, utc_offset_s=_utc_offset(clock_ns()))
@@ -109,8 +137,10 @@ class Cockpit(App[int]):
         return ASCII if self.ascii_only else UNICODE
 
     def get_default_screen(self) -> Screen[None]:
-        """Return the first screen."""
-        return LiveScreen(self.loader, id="_default")
+        """Return the first view."""
+        live = LiveScreen(self.loader, id="_default")
+        self._decks[Where.LIVE] = live
+        return live
 
     def on_mount(self) -> None:
         """Paint first, then connect."""
@@ -122,11 +152,27 @@ class Cockpit(App[int]):
     def _look(self) -> None:
         if self.ascii_only:
             self.add_class("-ascii")
-        self.register_theme(theme())
-        self.theme = os.environ.get("TEXTUAL_THEME") or "ouroboros"
+        for theme in THEMES:
+            self.register_theme(theme)
+        if self.settings.keys:
+            mapped = {key.name: key.keys for key in self.keys if key.name in self.settings.keys}
+            self.set_keymap(
+                {
+                    binding_id(where, key): mapped[key.name]
+                    for where in Where
+                    for key in keys_for(where)
+                    if key.name in mapped
+                }
+            )
+        wanted = self.settings.theme or os.environ.get("TEXTUAL_THEME", "")
+        if wanted and wanted not in self.available_themes:
+            self.say(f"There is no theme {wanted!r}.", severity="warning")
+            wanted = ""
         few_colours = self.console.color_system in ("standard", "windows")
-        if few_colours and not self.is_headless and "TEXTUAL_THEME" not in os.environ:
-            self.theme = "ansi-dark"
+        usual = "ansi-dark" if few_colours and not self.is_headless else THEMES[0].name
+        self.theme = wanted or usual
+        if self.no_color:
+            self.add_class(MONOCHROME)
 
     # --- following the engine -------------------------------------------------------------------
 
@@ -138,6 +184,9 @@ class Cockpit(App[int]):
     def _fold(self, item: Item) -> None:
         before = self.view
         self.view = advance(before, item)
+        news = told(before, item) if self.player is None else ""
+        if news:
+            self.say(news)
         if isinstance(item, Attached):
             self.loader.forget(failures_only=True)
             if self.view.older > 0 and not self.view.ledger:
@@ -178,17 +227,7 @@ class Cockpit(App[int]):
             return
         finally:
             self._reading_ledger = False
-        rows = tuple(
-            LedgerLine(
-                seq=row.seq,
-                ts=row.ts,
-                kind=row.kind,
-                actor=row.actor,
-                candidate=row.candidate,
-                text=row.text,
-            )
-            for row in page.rows
-        )
+        rows = tuple(ledger_line(row) for row in page.rows)
         self._fold(LedgerLines(lines=rows, older=page.next))
 
     def _spawn(self, work: Any) -> object:
@@ -218,16 +257,63 @@ class Cockpit(App[int]):
         self._paint_due = False
         self._painted_s = time.monotonic()
         now = self.clock_ns()
-        for screen in self.screen_stack:
+        for screen in reversed(self.screen_stack):
             show = getattr(screen, "show", None)
             if show is not None and screen.is_mounted and screen.is_attached:
                 show(self.view, now)
+            if isinstance(screen, Deck):
+                break  # what lies under a view is not seen
 
     def _tick(self) -> None:
         # While the application closes, its screens are gone before its timers are.
         for top in self.screen_stack[-1:]:
             if isinstance(top, Deck):
                 top.tick(self.view, self.clock_ns())
+
+    # --- going about ----------------------------------------------------------------------------
+
+    def go(self, where: Where, *, about: str = "", over: bool = False) -> None:
+        """Go to a view: in place of where one is, or on top of it (`over`).
+
+        Args:
+            where: the view.
+            about: the candidate that the candidate's view is about; the last one if empty.
+            over: `esc` leads back to the view that one comes from.
+        """
+        if about:
+            self.subject = about
+        if where is Where.CANDIDATE and find(self.view, self.subject) is None and not about:
+            self.subject = next((c.id for c in ordered(self.view)), "")
+        deck = self._deck(where)
+        if not over:
+            while len(self.screen_stack) > 1 and self.screen is not deck:
+                self.pop_screen()
+        if self.screen is not deck:
+            self.push_screen(deck)
+        self.paint_soon()
+
+    def _deck(self, where: Where) -> Deck:
+        """Return a view's screen; made once, so that cursors stay where they were."""
+        deck = self._decks.get(where)
+        if deck is None:
+            deck = self._decks[where] = _made(where, self.loader)
+            self.install_screen(deck, where.value)
+        return deck
+
+    def go_back(self) -> None:
+        """Leave the view for the one under it."""
+        if len(self.screen_stack) > 1:
+            self.pop_screen()
+
+    def go_waiting(self) -> None:
+        """Go to the oldest candidate that waits for a human."""
+        if not waiting(self.view):
+            self.say("Nothing waits for a human.")
+            return
+        self.go(Where.INBOX)
+        deck = self._decks[Where.INBOX]
+        if isinstance(deck, InboxScreen):
+            self.call_after_refresh(deck.first)
 
     # --- asking and acting ----------------------------------------------------------------------
 
@@ -245,11 +331,29 @@ class Cockpit(App[int]):
         subject = safe_line(ask.candidate) or (f"v{ask.to}" if ask.to else "")
         self.say(f"{answer.choice.label} {subject}".strip() + ": asked the engine.")
         try:
-            await self.link.call(asks.request_of(ask, answer))
+            now = engine_now(self.view, self.clock_ns())
+            await self.link.call(asks.request_of(ask, answer, engine_ns=now))
         except OuroborosError as error:
             self.say_error(error)
             return
         self.say(f"{subject} {answer.choice.done}".strip())
+
+    def pause_now(self) -> None:
+        """Pause now and cancel what is being evaluated; asks nothing, since it can be resumed."""
+        self.say("Pausing now: asked the engine.", severity="warning")
+        self._spawn(self._panic())
+
+    async def _panic(self) -> None:
+        try:
+            await self.link.call(wire.EnginePause(reason="panic key", mode="now"))
+        except OuroborosError as error:
+            self.say_error(error)
+            return
+        self.say("Paused now; evaluations are cancelled. space resumes.", severity="warning")
+
+    def forget_progress(self) -> None:
+        """Drop the progress of what is no candidate: it is over."""
+        self._fold(Forget())
 
     def ask_rollback(self, candidate: Candidate | None, version: int) -> None:
         """Fetch what a rollback would do, then ask."""
@@ -283,10 +387,16 @@ class Cockpit(App[int]):
         self.say(f"{error.message}{hint}", title=error.rpc_name, severity="error")
 
     def copy(self, text: str) -> None:
-        """Copy one short text through the terminal."""
-        clean = safe_line(text)
+        """Copy one short text through the terminal, and through tmux where it runs in one."""
+        clean = safe_line(text, limit=COPY_LIMIT)
         self.copy_to_clipboard(clean)
-        self.say(f"Copied {clean} (if your terminal allows OSC 52).")
+        self.say(f"Copied {safe_line(clean, limit=80)} (if your terminal allows OSC 52).")
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """Write OSC 52; Textual's own knows no tmux and no size."""
+        self._clipboard = text
+        if self._driver is not None:
+            self._driver.write(osc52(text, in_tmux=bool(os.environ.get("TMUX"))))
 
     # --- leaving --------------------------------------------------------------------------------
 
@@ -321,7 +431,7 @@ class Cockpit(App[int]):
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Offer the keys of the screen, where they are possible, and the themes."""
         if isinstance(screen, Deck):
-            for key in keys_for(screen.WHERE):
+            for key in keys_for(screen.WHERE, self.keys):
                 if key.name in ("palette", "down", "up", "top", "bottom", "back"):
                     continue
                 if not screen.obstacle(key.action):
@@ -330,22 +440,12 @@ class Cockpit(App[int]):
         yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
 
 
-def theme() -> Theme:
-    """The default colours: dark, calm, and readable for those who confuse red and green."""
-    return Theme(
-        name="ouroboros",
-        primary="#79b8ff",
-        secondary="#b7a6f6",
-        accent="#5fd3dc",
-        success="#7fd88f",
-        warning="#e8b84a",
-        error="#ff8a7a",
-        background="#10151b",
-        surface="#171e26",
-        panel="#1e2731",
-        foreground="#d3dbe3",
-        dark=True,
-    )
+def _made(where: Where, loader: Loader) -> Deck:
+    """Make the screen of a view; its module is imported when somebody first goes there."""
+    name = "live" if where is Where.INBOX else where.value
+    module = import_module(f"tui.screens.{name}")
+    made: Deck = getattr(module, f"{where.value.capitalize()}Screen")(loader)
+    return made
 
 
 def _runner(screen: Deck, action: str) -> Callable[[], Any]:
@@ -360,23 +460,49 @@ def _utc_offset(now_ns: int) -> int:
     return int(offset.total_seconds()) if offset is not None else 0
 
 
+def osc52(text: str, *, in_tmux: bool) -> str:
+    """Return the sequence that copies a text through the terminal.
+
+    tmux passes one on only if it is wrapped (and `allow-passthrough` is on).
+    """
+    coded = base64.b64encode(text.encode()).decode()
+    sequence = f"\x1b]52;c;{coded}\x07"
+    return f"\x1bPtmux;\x1b{sequence}\x1b\\" if in_tmux else sequence
+
+
 def speaks_unicode(encoding: str | None) -> bool:
     """Whether a terminal that is written to in this encoding can show the symbols."""
     return (encoding or "").lower().replace("-", "").startswith(("utf8", "utf16", "utf32"))
 
 
-def run(address: Path | Address, *, read_only: bool = False, farewell: str = FAREWELL) -> int:
+def run(
+    address: Path | Address | Connect,
+    *,
+    read_only: bool = False,
+    farewell: str = FAREWELL,
+    player: Player | None = None,
+    clock_ns: Callable[[], int] = time.time_ns,
+) -> int:
     """Run the cockpit in this terminal until the person leaves it.
 
     Args:
-        address: where the engine is; it need not be there yet, the cockpit waits for it.
+        address: where the engine is; it need not be there yet, the cockpit waits for it. Or what
+            connects to something that answers as one.
         read_only: look, do not act.
         farewell: what is printed on leaving.
+        player: the recording, where it is one that is shown.
+        clock_ns: UTC now.
+
+    Raises:
+        ConfigError: the person's own settings are not valid.
     """
     for name in ("COLUMNS", "LINES"):
         os.environ.pop(name, None)  # exported once, they would outlive every resize
     app = Cockpit(
-        dial(address),
+        address if callable(address) else dial(address),
+        settings=load(),
+        player=player,
+        clock_ns=clock_ns,
         read_only=read_only,
         ascii_only=not speaks_unicode(getattr(sys.__stdout__, "encoding", None)),
         over_ssh=bool(os.environ.get("SSH_CONNECTION")),

@@ -5,10 +5,12 @@ was selected then, in the phase and with the commit that was on the screen. `cha
 says in words what has moved since; a dialog whose subject moved cannot be confirmed any more.
 """
 
+import tomllib
 from typing import Any
 
 import msgspec
 
+from ouroboros.errors import InvalidParamsError
 from ouroboros.model.phase import MOVES, Phase
 from ouroboros.model.snapshot import Activity, RollbackPreview
 from ouroboros.model.state import Candidate, Version
@@ -30,7 +32,11 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
-    """One question. `typed` is what must be typed before yes is possible (empty: nothing)."""
+    """One question. `typed` is what must be typed before yes is possible (empty: nothing).
+
+    `entry` says what a text field is for (empty: there is none), and `value` is what it holds at
+    first; without a reason where one is needed (`needs_reason`), yes is not possible either.
+    """
 
     action: str
     title: str
@@ -45,13 +51,17 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     typed: str = ""
     blocked: str = ""
     reason: bool = True
+    needs_reason: bool = False
+    entry: str = ""
+    value: str = ""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """The person's yes: which choice, and why."""
+    """The person's yes: which choice, why, and what was entered."""
 
     choice: Choice
     reason: str = ""
+    value: str = ""
 
 
 # --- what is possible ---------------------------------------------------------------------------
@@ -79,10 +89,14 @@ def barred(view: View, action: str) -> str:
 def unfit(view: View, action: str, *, candidate: Candidate | None, version: int = -1) -> str:
     """Return why what is selected is not fit for an action; or empty."""
     match action:
-        case "approve" | "reject":
+        case "approve" | "reject" | "override":
             return _not_held(candidate, action)
         case "cancel":
             return _not_cancellable(candidate)
+        case "hold":
+            return _not_to_be_held(candidate)
+        case "retry":
+            return _not_over(candidate)
         case "rollback":
             return _no_way_back(view, candidate, version)
         case "trigger":
@@ -107,6 +121,33 @@ def _not_cancellable(candidate: Candidate | None) -> str:
         word = words.PHASES[candidate.phase].word
         return f"{safe_line(candidate.id)} is {word}; it cannot be cancelled any more."
     return ""
+
+
+def _not_to_be_held(candidate: Candidate | None) -> str:
+    if candidate is None:
+        return "No candidate is selected."
+    if candidate.phase not in _ON_ITS_WAY:
+        word = words.PHASES[candidate.phase].word
+        return f"{safe_line(candidate.id)} is {word}; only what is on its way can be held."
+    return "It is to be held already." if candidate.to_be_held else ""
+
+
+_ON_ITS_WAY = frozenset(
+    {Phase.PROPOSED, Phase.SCREENED, Phase.APPLIED, Phase.EVALUATING, Phase.EVALUATED}
+    | {Phase.ACCEPTED}
+)
+
+
+def _not_over(candidate: Candidate | None) -> str:
+    if candidate is None:
+        return "No candidate is selected."
+    if candidate.phase not in _OVER:
+        word = words.PHASES[candidate.phase].word
+        return f"{safe_line(candidate.id)} is {word}; only what is over can be tried again."
+    return ""
+
+
+_OVER = frozenset({Phase.REJECTED, Phase.CANCELLED, Phase.ERRORED, Phase.ROLLED_BACK})
 
 
 def _no_way_back(view: View, candidate: Candidate | None, version: int) -> str:
@@ -204,6 +245,12 @@ def ask_candidate(view: View, c: Candidate, action: str, glyphs: Glyphs) -> Ask:
         ),
         "reject": (f"Reject {name}?", Choice(label="Reject", value=action, done="Rejected.")),
         "cancel": (f"Cancel {name}?", Choice(label="Stop it", value=action, done="Cancelled.")),
+        "hold": (f"Hold {name}?", Choice(label="Hold", value=action, done="Will be held.")),
+        "retry": (f"Try {name} again?", Choice(label="Retry", value=action, done="Proposed.")),
+        "override": (
+            f"Override for {name}?",
+            Choice(label="Promote", value=action, done="Overridden."),
+        ),
     }
     title, choice = titles[action]
     return Ask(
@@ -214,6 +261,8 @@ def ask_candidate(view: View, c: Candidate, action: str, glyphs: Glyphs) -> Ask:
         candidate=c.id,
         phase=c.phase,
         commit=c.commit,
+        typed=name if action == "override" else "",
+        needs_reason=action == "override",
     )
 
 
@@ -246,9 +295,16 @@ def _numbers(c: Candidate, glyphs: Glyphs) -> tuple[Line, ...]:
     return (*numbers, line(("because ", "dim"), (codes, "info")))
 
 
+_MEANS = {
+    "hold": "Whatever its verdict will be, a human must say yes before it is promoted.",
+    "retry": "A new candidate with the same diff; it goes on with the evidence there is.",
+    "override": "It is promoted past quorum and freezes. The ledger calls it an override.",
+}
+
+
 def _outcome(view: View, c: Candidate, action: str) -> tuple[Line, ...]:
     if action != "approve":
-        return ()
+        return (line((_MEANS[action], "wait")),) if action in _MEANS else ()
     more = _more_people(view, c)
     if more:
         people = "one more person" if more == 1 else f"{more} more people"
@@ -298,7 +354,7 @@ def _blocked(preview: RollbackPreview, candidate: Candidate | None) -> str:
     if preview.conflict:
         return f"Not possible now: {safe_line(preview.conflict, limit=300)}"
     if candidate is not None and candidate.id not in preview.candidates:
-        return f"This would not undo {safe_line(candidate.id)}. Choose a version instead (5)."
+        return f"This would not undo {safe_line(candidate.id)}. Choose a version instead (4)."
     return ""
 
 
@@ -334,11 +390,116 @@ def _rollback_lines(
     return tuple(part for part in lines if part.spans)
 
 
+_HOURS = (("1 hour", 1), ("8 hours", 8), ("3 days", 72))
+
+
+def ask_silence(code: str) -> Ask:
+    """For how long alerts of a kind are not sent."""
+    name = safe_line(code, limit=60)
+    return Ask(
+        action="silence",
+        title="Silence alerts?",
+        lines=(
+            line("Alerts whose code fits are recorded and shown, but not sent."),
+            line(("Critical ones too; it ends by itself.", "wait")),
+        ),
+        choices=tuple(
+            Choice(label=label, value=str(hours), done=f"{name} silenced for {label}.")
+            for label, hours in _HOURS
+        ),
+        entry="code, * fits anything",
+        value=name,
+    )
+
+
+def ask_freeze(*, until: str, by: str) -> Ask:
+    """For how long nothing is promoted; or that it ends, where somebody (`by`) froze it."""
+    if by:
+        return Ask(
+            action="unfreeze",
+            title="End the freeze?",
+            lines=(line(f"Set by {safe_line(by, limit=60)}, until {safe_line(until)}."),),
+            choices=(Choice(label="End it", value="unfreeze", done="The freeze is over."),),
+        )
+    return Ask(
+        action="freeze",
+        title="Freeze promotions?",
+        lines=(line("Nothing is promoted until then. Evaluations and rollbacks go on."),),
+        choices=tuple(
+            Choice(label=label, value=str(hours), done=f"Frozen for {label}.")
+            for label, hours in _HOURS
+        ),
+    )
+
+
+def ask_edit(key: str, value: str, policy: str, source: str) -> Ask:
+    """Which value a limit gets; an empty one returns to what the file says."""
+    name = safe_line(key, limit=80)
+    return Ask(
+        action="edit",
+        title=f"Change {name}?",
+        lines=(
+            line(("now  ", "dim"), (safe_line(value, limit=120), "strong"), f"  from {source}"),
+            line(("As in ouroboros.toml; empty returns to what the file says.", "dim")),
+        ),
+        choices=(Choice(label="Change", value="edit", done=f"{name} is changed."),),
+        entry="value, as in the file",
+        value=safe_line(value, limit=400),
+        needs_reason=True,
+        candidate="",
+        to=key,
+        head=policy,
+    )
+
+
+def setting_of(text: str) -> Any:
+    """Return a value as TOML reads it; bare words are texts, as a person would type them.
+
+    Raises:
+        InvalidParamsError: it is neither.
+    """
+    text = text.strip()
+    if not text:
+        return None
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        if text[0] in "[{\"'" or "\n" in text:
+            raise InvalidParamsError(
+                f"Expected a value as in the file, got {safe_line(text, limit=80)!r}."
+            ) from None
+        return text
+
+
 # --- what is sent -------------------------------------------------------------------------------
 
 
-def request_of(ask: Ask, answer: Answer) -> wire.Request[Any]:
-    """Return the request that carries out the answer, bound to what was shown."""
+def request_of(ask: Ask, answer: Answer, *, engine_ns: int = 0) -> wire.Request[Any]:
+    """Return the request that carries out the answer, bound to what was shown.
+
+    `engine_ns`: the engine's clock now (UTC ns), for what ends after a while.
+
+    Raises:
+        InvalidParamsError: what was entered is no value.
+    """
+    why = answer.reason
+    match ask.action:
+        case "freeze":
+            until = engine_ns + int(answer.choice.value) * words.HOUR
+            return wire.GovernorFreeze(until=until, reason=why)
+        case "unfreeze":
+            return wire.GovernorUnfreeze(reason=why)
+        case "silence":
+            until = engine_ns + int(answer.choice.value) * words.HOUR
+            return wire.AlertSilence(codes=answer.value.strip(), until=until, reason=why)
+        case "edit":
+            changes = {ask.to: setting_of(answer.value)}
+            return wire.GovernorSetLimits(changes=changes, reason=why, expect_config=ask.head)
+        case _:
+            return _request_of(ask, answer)
+
+
+def _request_of(ask: Ask, answer: Answer) -> wire.Request[Any]:
     match answer.choice.value:
         case "approve":
             return wire.CandidateApprove(id=ask.candidate, commit=ask.commit, reason=answer.reason)
@@ -346,6 +507,14 @@ def request_of(ask: Ask, answer: Answer) -> wire.Request[Any]:
             return wire.CandidateReject(id=ask.candidate, reason=answer.reason)
         case "cancel":
             return wire.CandidateCancel(id=ask.candidate, reason=answer.reason)
+        case "hold":
+            return wire.CandidateHold(id=ask.candidate, reason=answer.reason)
+        case "retry":
+            return wire.CandidateRetry(id=ask.candidate, reason=answer.reason)
+        case "override":
+            return wire.CandidatePromoteFull(
+                id=ask.candidate, commit=ask.commit, reason=answer.reason
+            )
         case "rollback":
             return wire.VersionRollback(to=ask.to, reason=answer.reason, expect_head=ask.head)
         case "trigger":

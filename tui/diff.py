@@ -14,9 +14,10 @@ from pygments.lexer import Lexer  # type: ignore[import-untyped] # it ships no t
 from pygments.lexers import get_lexer_for_filename  # type: ignore[import-untyped] # it ships no types
 from pygments.token import Comment, Keyword, Name, Number, Operator, String, _TokenType  # type: ignore[import-untyped] # it ships no types
 from pygments.util import ClassNotFound  # type: ignore[import-untyped] # it ships no types
+from rich.cells import cell_len, set_cell_size
 
 from ouroboros.model.text import safe_text
-from tui.words import Line, Span, line
+from tui.words import Glyphs, Line, Span, line
 
 LINE_LIMIT = 2000
 """Characters of one line that are shown; minified files have lines of megabytes."""
@@ -118,6 +119,72 @@ def _lexer(path: str) -> Lexer | None:
         return get_lexer_for_filename(path) if path else None
     except ClassNotFound:
         return None
+
+
+def beside(diff: Diff, width: int, glyphs: Glyphs) -> Diff:
+    """Return a unified diff side by side: what was at the left, what is at the right.
+
+    A run of removed lines stands beside the run of added ones that follows it. A line that is
+    wider than its half is cut with a mark; the unified diff has it whole.
+    """
+    half = max(10, (width - 3) // 2)
+    lines: list[Line] = []
+    hunks: list[int] = []
+    known = set(diff.hunks)
+    old: list[Line] = []
+    new: list[Line] = []
+    for number, row in enumerate(diff.lines):
+        if row.fill == "del" and not new:
+            old.append(row)
+            continue
+        if row.fill == "add":
+            new.append(row)
+            continue
+        lines += _halves(old, new, half, glyphs)
+        old, new = ([row], []) if row.fill == "del" else ([], [])
+        if row.fill == "del":
+            continue
+        if number in known:
+            hunks.append(len(lines))
+        is_code = bool(row.spans) and row.spans[0].text == " "
+        lines.append(_pair(row, row, half, glyphs) if is_code else row)
+    lines += _halves(old, new, half, glyphs)
+    return Diff(lines=tuple(lines), hunks=tuple(hunks))
+
+
+def _halves(old: list[Line], new: list[Line], half: int, glyphs: Glyphs) -> list[Line]:
+    count = max(len(old), len(new))
+    left = [*old, *([Line()] * (count - len(old)))]
+    right = [*new, *([Line()] * (count - len(new)))]
+    return [_pair(a, b, half, glyphs) for a, b in zip(left, right, strict=True)]
+
+
+def _pair(old: Line, new: Line, half: int, glyphs: Glyphs) -> Line:
+    parts = (
+        *_fitted(old, half, glyphs),
+        Span(f" {glyphs.bar} ", "dim"),
+        *_fitted(new, half, glyphs),
+    )
+    return Line(parts)
+
+
+def _fitted(row: Line, half: int, glyphs: Glyphs) -> list[Span]:
+    """Return a line's spans in exactly `half` cells, its background with them."""
+    spans: list[Span] = []
+    room = half
+    for span in row.spans:
+        wide = cell_len(span.text)
+        if wide > room:
+            dots = glyphs.ellipsis
+            text = set_cell_size(span.text, max(0, room - len(dots))) + dots[:room]
+            spans.append(Span(text, span.role, row.fill))
+            room = 0
+            break
+        spans.append(Span(span.text, span.role, row.fill))
+        room -= wide
+    if room:
+        spans.append(Span(" " * room, "", row.fill))
+    return spans
 
 
 def next_hunk(hunks: tuple[int, ...], at: int, step: int) -> int | None:

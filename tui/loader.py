@@ -9,15 +9,17 @@ says so) until the reader refreshes or the line comes back.
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from ouroboros.errors import OuroborosError
+from ouroboros.model.evaluation import Evaluation
 from ouroboros.model.snapshot import Explanation
 from ouroboros.model.state import Candidate
 from rpc import wire
 from tui.diff import Diff, render
+from tui.view import LedgerLine
 from tui.words import Line, line
 
 PAGE = 65_536
@@ -25,6 +27,8 @@ PAGE = 65_536
 LOG_LINES = 5_000
 _KEPT = 48
 _SETTLE_S = 0.08
+_AGAIN_S = 1.0
+"""Least time between two questions for the same thing."""
 
 
 class Failed(msgspec.Struct, frozen=True):
@@ -46,6 +50,7 @@ class DiffPages(msgspec.Struct, frozen=True, kw_only=True):
         return len(self.text) >= self.total
 
 
+R = TypeVar("R")
 Key = tuple[str, ...]
 Call = Callable[[wire.Request[Any]], Awaitable[Any]]
 Spawn = Callable[[Coroutine[Any, Any, None]], object]
@@ -68,12 +73,16 @@ class Loader:
         self._values: OrderedDict[Key, Any] = OrderedDict()
         self._running: set[Key] = set()
         self._wanted: dict[str, Key] = {}
+        self._current: dict[str, tuple[str, Any]] = {}
+        self._asking: set[str] = set()
 
     def forget(self, *, failures_only: bool = False) -> None:
         """Drop what was read (or only what could not be read)."""
         for key, value in list(self._values.items()):
             if not failures_only or isinstance(value, Failed):
                 del self._values[key]
+        for name, (_, value) in list(self._current.items()):
+            self._current[name] = ("", value)  # stays on the screen until the new one is there
 
     def explanation(self, c: Candidate) -> Explanation | None:
         """The verdict in words, once it is there."""
@@ -103,6 +112,68 @@ class Loader:
         key = ("log", c.id, c.commit, str(c.attempt), check)
         value: tuple[Line, ...] | Failed | None = self._get(key, lambda: self._log(c, check))
         return value
+
+    def candidate(self, name: str) -> Candidate | None:
+        """One that the snapshot left out."""
+        if not name:
+            return None
+        value = self._get(("candidate", name), lambda: self._call(wire.CandidateGet(id=name)))
+        return value if isinstance(value, Candidate) else None
+
+    def evaluation(self, c: Candidate) -> Evaluation | Failed | None:
+        """The last evaluation with its raw samples."""
+        if c.evaluation is None:
+            return None
+        value: Evaluation | Failed | None = self._get(
+            ("evaluation", c.id, c.commit, str(c.attempt)),
+            lambda: self._call(wire.CandidateEvaluation(id=c.id)),
+        )
+        return value
+
+    def entry(self, seq: int) -> wire.LedgerEntry | Failed | None:
+        """One entry of the ledger, exactly as it is stored."""
+        value: wire.LedgerEntry | Failed | None = self._get(
+            ("entry", str(seq)), lambda: self._call(wire.LedgerGet(seq=seq))
+        )
+        return value
+
+    def between(self, old: int, new: int) -> DiffPages | Failed | None:
+        """The diff between two versions: as much as is read at once."""
+        value: DiffPages | Failed | None = self._get(
+            ("between", str(old), str(new)), lambda: self._between(old, new)
+        )
+        return value
+
+    async def _between(self, old: int, new: int) -> DiffPages:
+        request = wire.VersionDiff(old=str(old), new=str(new))
+        result = await self._call(request)
+        rendered = await asyncio.to_thread(render, result.text)
+        return DiffPages(text=result.text, total=result.total, rendered=rendered)
+
+    def current(self, name: str, stamp: str, request: wire.Request[R]) -> R | Failed | None:
+        """The newest answer to a question whose answer changes; asked again when `stamp` does.
+
+        The old answer stays on the screen until the new one is there, and when none comes.
+        """
+        known = self._current.get(name)
+        if (known is None or known[0] != stamp) and name not in self._asking:
+            self._asking.add(name)
+            self._spawn(self._ask(name, stamp, request))
+        return None if known is None else known[1]
+
+    async def _ask(self, name: str, stamp: str, request: wire.Request[Any]) -> None:
+        before = self._current.get(name)
+        try:
+            if before is not None:
+                await asyncio.sleep(_AGAIN_S)
+            self._current[name] = (stamp, await self._call(request))
+        except OuroborosError as error:
+            failed = Failed(str(error))
+            keep = before is not None and not isinstance(before[1], Failed)
+            self._current[name] = (stamp, before[1] if keep and before is not None else failed)
+        finally:
+            self._asking.discard(name)
+        self._changed()
 
     async def _page(self, c: Candidate, before: DiffPages | None) -> DiffPages:
         so_far = before.text if before is not None else ""
@@ -149,3 +220,15 @@ class Loader:
 
 def _diff_key(c: Candidate) -> Key:
     return ("diff", c.id, c.commit or c.diff)
+
+
+def ledger_line(row: wire.LedgerRow) -> LedgerLine:
+    """Return a row of the ledger as the wire brings it."""
+    return LedgerLine(
+        seq=row.seq,
+        ts=row.ts,
+        kind=row.kind,
+        actor=row.actor,
+        candidate=row.candidate,
+        text=row.text,
+    )

@@ -62,7 +62,7 @@ def overview(
         *_title(view, candidate, now, glyphs),
         *_path(candidate, glyphs, width),
         *_why(candidate, explanation),
-        *_running(view, candidate, glyphs, width),
+        *_running(view, candidate, now, glyphs, width),
         *_measured(candidate, glyphs, width),
         *_checks(candidate, glyphs),
         *_touched(candidate, glyphs),
@@ -186,15 +186,33 @@ def _same(c: Candidate) -> bool:
     return c.verdict is not None and c.reasons == c.verdict.reasons
 
 
-def _running(view: View, c: Candidate, glyphs: Glyphs, width: int) -> tuple[Line, ...]:
+def _running(view: View, c: Candidate, now: int, glyphs: Glyphs, width: int) -> tuple[Line, ...]:
     progress = view.progress.get(c.id)
     if progress is None or c.phase is not Phase.EVALUATING:
         return ()
-    lines = [_bar(progress, glyphs)]
+    lines = [_bar(progress, glyphs), _pace(view, c, now)]
     for (name, stage), track in view.tracks.items():
         if name == c.id and track:
             lines.extend(_converging(stage, track, glyphs, width))
     return _section("Now", lines)
+
+
+_FEW = 3
+"""Evaluations from which a usual length may be told."""
+
+
+def _pace(view: View, c: Candidate, now: int) -> Line:
+    """How long it runs, beside how long evaluations took so far (the median)."""
+    took = sorted(
+        other.evaluation.wall_ns
+        for other in view.state.candidates.values()
+        if other.evaluation is not None and other.evaluation.wall_ns > 0
+    )
+    runs = words.clock(now - c.since_ns)
+    if len(took) < _FEW:
+        return line(_INDENT, ("runs for ", "dim"), runs)
+    usual = words.clock(took[len(took) // 2])
+    return line(_INDENT, ("runs for ", "dim"), runs, (f", usually {usual}", "dim"))
 
 
 def _bar(progress: Progress, glyphs: Glyphs) -> Line:

@@ -119,7 +119,12 @@ class Painted(Widget):
         ascii_only = self.ascii_only
         return Strip(
             [
-                Segment(harmless(span.text, ascii_only=ascii_only), self.style_of(span.role))
+                Segment(
+                    harmless(span.text, ascii_only=ascii_only),
+                    self.style_of(span.fill) + self.style_of(span.role)
+                    if span.fill
+                    else self.style_of(span.role),
+                )
                 for span in row.spans
             ],
         )

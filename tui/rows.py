@@ -7,9 +7,10 @@ import msgspec
 
 from ouroboros.model.phase import Phase
 from ouroboros.model.snapshot import Activity, EngineStatus
-from ouroboros.model.state import Candidate, Version
+from ouroboros.model.state import Alert, Candidate, Version
 from ouroboros.model.text import safe_line
 from tui import words
+from tui.keys import Key, Where
 from tui.view import (
     Contact,
     LedgerLine,
@@ -38,6 +39,14 @@ class Column(msgspec.Struct, frozen=True):
     width: int = 0
 
 
+class Crumb(msgspec.Struct, frozen=True):
+    """A piece of the strip of views; `action` is what a click on it does (empty: nothing)."""
+
+    text: str
+    role: str = ""
+    action: str = ""
+
+
 class Header(msgspec.Struct, frozen=True, kw_only=True):
     """The cells of the two header lines, and a banner that is empty when all is well."""
 
@@ -63,11 +72,58 @@ _ACTIVITY = {
 }
 
 
+# --- the strip of views -------------------------------------------------------------------------
+
+_BRIEF = {Where.CANDIDATE: "Cand", Where.VERSIONS: "Vers", Where.METRICS: "Metr"}
+_BRIEF |= {Where.GOVERNOR: "Gov", Where.CONFIG: "Conf"}
+
+
+def crumbs(
+    view: View, here: Where, trail: tuple[str, ...], width: int, table: tuple[Key, ...]
+) -> tuple[Crumb, ...]:
+    """Return the views and where one is, in the longest form that fits.
+
+    `trail` are the steps below the view: a candidate, its diff. They are always shown.
+    """
+    waits, alarms = len(waiting(view)), unseen(view)
+    badges = {
+        Where.INBOX: f"({waits})" if waits else "",
+        Where.ALERTS: f"({alarms})" * (alarms > 0),
+    }
+    tail = "".join(f" > {safe_line(step, limit=24)}" for step in trail)
+    made: tuple[Crumb, ...] = ()
+    for form in range(3):
+        made = tuple(
+            _crumb(key, here, badges.get(where, ""), form)
+            for key in table
+            if key.action.startswith("view(")
+            for where in (Where(key.name),)
+        )
+        if sum(len(c.text) for c in made) + len(tail) <= width:
+            break
+    return (*made, Crumb(tail, "strong")) if tail else made
+
+
+def _crumb(key: Key, here: Where, badge: str, form: int) -> Crumb:
+    where = Where(key.name)
+    word = key.label if form == 0 else _BRIEF.get(where, key.label)
+    if form == 2 and where is not here:  # noqa: PLR2004 - the third form
+        word = ""
+    role = "tab-on" if where is here else "wait" if badge else "tab"
+    gap = " " if form == 0 and word else ""
+    return Crumb(f" {key.shown}{gap}{word}{badge}" + " " * (form != 1), role, key.action)
+
+
+def unseen(view: View) -> int:
+    """How many alerts nobody has acknowledged."""
+    return sum(not alert.acked_by for alert in view.state.alerts)
+
+
 # --- header -------------------------------------------------------------------------------------
 
 
-def header(view: View, now_ns: int, glyphs: Glyphs) -> Header:
-    """Return everything that is said about the engine as a whole."""
+def header(view: View, now_ns: int, glyphs: Glyphs, *, playing: str = "") -> Header:
+    """Return everything that is said about the engine as a whole; `playing`: of a replay."""
     return Header(
         target=_target(view, glyphs),
         contact=contact(view, now_ns, glyphs),
@@ -76,7 +132,7 @@ def header(view: View, now_ns: int, glyphs: Glyphs) -> Header:
         next=next_cycle(view, now_ns),
         held=_held(view, glyphs),
         version=_version(view),
-        banner=banner(view),
+        banner=line((playing, "banner-info")) if playing else banner(view),
     )
 
 
@@ -105,8 +161,22 @@ def _mode_role(mode: str) -> str:
     return "wait" if mode == "autonomous" else "info"
 
 
+def _person(view: View, glyphs: Glyphs) -> Line:
+    """Who the engine takes us for, and what that lets us do."""
+    if not view.attached:
+        return Line()
+    role = "read-only" if view.read_only else safe_line(view.role, limit=10)
+    return line(
+        (f" {glyphs.bar} ", "dim"), (safe_line(view.actor, limit=20), "dim"), (f" {role}", "info")
+    )
+
+
 def contact(view: View, now_ns: int, glyphs: Glyphs) -> Line:
-    """Whether the engine is heard; when not, for how long, and when we try again."""
+    """Whether the engine is heard, and as whom; when not, for how long, and when we try again."""
+    return line(*_heard(view, now_ns, glyphs).spans, *_person(view, glyphs).spans)
+
+
+def _heard(view: View, now_ns: int, glyphs: Glyphs) -> Line:
     if view.contact is Contact.LIVE:
         return line((f"{glyphs.live} live", "good"))
     if view.contact is Contact.CONNECTING:
@@ -230,6 +300,40 @@ def _candidate_row(view: View, c: Candidate, now: int, glyphs: Glyphs, width: in
     return Row(c.id, cells)
 
 
+def inbox_columns(width: int) -> tuple[Column, ...]:
+    """The columns of the inbox for a width in cells."""
+    change = 24 if width >= WIDE else 17
+    return (
+        Column("id", 6),
+        Column("waits", 5),
+        Column("left", 5),
+        Column("change", change),
+        Column("why, and title"),
+    )
+
+
+def inbox_rows(
+    view: View, now_ns: int, glyphs: Glyphs, *, width: int, wanted: str = ""
+) -> tuple[Row, ...]:
+    """Return what waits for a human, oldest first, with when it expires."""
+    now = engine_now(view, now_ns)
+    held = sorted(waiting(view), key=lambda c: (c.since_ns, c.id))
+    return tuple(_inbox_row(view, c, now, glyphs, width) for c in held if _fits(c, wanted))
+
+
+def _inbox_row(view: View, c: Candidate, now: int, glyphs: Glyphs, width: int) -> Row:
+    left = words.age(c.expires_ns - now) if c.expires_ns else ""
+    why = safe_line(c.reasons[0].code, limit=24) if c.reasons else ""
+    cells = (
+        line((safe_line(c.id, limit=12), "strong")),
+        line((words.age(now - c.since_ns), "wait")),
+        line((left, "dim")),
+        change_cell(view, c, glyphs, wide=width >= WIDE),
+        line((approvals(view, c), "wait"), (f"{why}  ", "info"), safe_line(c.title)),
+    )
+    return Row(c.id, cells)
+
+
 def change_cell(view: View, c: Candidate, glyphs: Glyphs, *, wide: bool) -> Line:
     """The number that matters: while it runs, how far; then the change and its bounds."""
     running = view.progress.get(c.id)
@@ -314,27 +418,104 @@ def version_columns(width: int) -> tuple[Column, ...]:
     )
 
 
-def version_rows(view: View, now_ns: int, glyphs: Glyphs, *, width: int) -> tuple[Row, ...]:
-    """Return the versions, newest first; the one that the branch stands at is marked."""
+def version_rows(
+    view: View, now_ns: int, glyphs: Glyphs, *, width: int, wanted: str = "", marked: int = -1
+) -> tuple[Row, ...]:
+    """Return the versions, newest first; where the branch stands is marked, and what one marked."""
     now = engine_now(view, now_ns)
     newest = view.state.versions[-1].number if view.state.versions else -1
+    anchor = view.state.anchor.commit if view.state.anchor is not None else ""
     return tuple(
-        _version_row(v, now, glyphs, width=width, here=v.number == newest)
+        _version_row(
+            v,
+            now,
+            width=width,
+            sign=_sign(v, newest, marked, glyphs),
+            note=" (anchor)" if anchor and v.commit == anchor else "",
+        )
         for v in reversed(view.state.versions)
+        if _said(wanted, f"v{v.number} {v.candidate} {v.title} {v.commit}")
     )
 
 
-def _version_row(v: Version, now: int, glyphs: Glyphs, *, width: int, here: bool) -> Row:
+def _said(wanted: str, hay: str) -> bool:
+    return all(word in hay.casefold() for word in wanted.casefold().split())
+
+
+def _sign(v: Version, newest: int, marked: int, glyphs: Glyphs) -> str:
+    if v.number == marked:
+        return "="
+    return glyphs.here if v.number == newest else ""
+
+
+def _version_row(v: Version, now: int, *, width: int, sign: str, note: str) -> Row:
     role = "" if v.active else "muted"
     commit = (line((words.short(v.commit), "dim")),) if width >= 70 else ()  # noqa: PLR2004 - as above
     undone = "" if v.active else " (undone)"
     cells = (
-        line((glyphs.here if here else "", "good")),
+        line((sign, "good")),
         line((f"v{v.number}", role or "strong")),
         line((words.age(now - v.ts), "dim")),
         *commit,
         line((words.percent(v.change) if v.change is not None else "", role or "good")),
         line((safe_line(v.candidate, limit=12), role)),
-        line((f"{safe_line(v.title)}{undone}", role)),
+        line((f"{safe_line(v.title)}{undone}", role), (note, "info")),
     )
     return Row(f"v{v.number}", cells)
+
+
+# --- alerts, metrics, configuration -------------------------------------------------------------
+
+_SEVERITIES = {
+    "critical": Word("CRITICAL", "bad", "bad"),
+    "warning": Word("WARNING", "wait", "wait"),
+}
+_INFO = Word("INFO", "dot", "info")
+
+
+def alert_columns(width: int) -> tuple[Column, ...]:
+    """The columns of the alerts for a width in cells."""
+    who = (Column("seen by", 16),) if width >= WIDE else (Column("seen", 4),)
+    return (Column("severity", 10), Column("age", 4), *who, Column("cand.", 6), Column("what"))
+
+
+def alert_rows(
+    view: View, now_ns: int, glyphs: Glyphs, *, width: int, wanted: str = ""
+) -> tuple[Row, ...]:
+    """Return the alerts, those that nobody has seen first, then newest first."""
+    now = engine_now(view, now_ns)
+    newest = sorted(view.state.alerts, key=lambda a: (bool(a.acked_by), -a.seq))
+    return tuple(
+        _alert_row(a, now, glyphs, width)
+        for a in newest
+        if _said(wanted, f"{a.severity} {a.code} {a.candidate} {a.text}")
+    )
+
+
+def _alert_row(a: Alert, now: int, glyphs: Glyphs, width: int) -> Row:
+    seen = safe_line(a.acked_by, limit=16) if width >= WIDE else "yes" if a.acked_by else ""
+    role = "muted" if a.acked_by else ""
+    word = _SEVERITIES.get(a.severity, _INFO).span(glyphs)
+    quiet = (" (not sent)", "dim") if a.silenced else ("", "")
+    cells = (
+        line((word.text, role or word.role)),
+        line((words.age(now - a.ts), "dim")),
+        line((seen, "dim")),
+        line(safe_line(a.candidate, limit=12)),
+        line(
+            (f"{safe_line(a.code, limit=30)}  ", role or "info"), (safe_line(a.text), role), quiet
+        ),
+    )
+    return Row(str(a.seq), cells)
+
+
+def metric_columns(width: int) -> tuple[Column, ...]:
+    """The columns of the series for a width in cells."""
+    name = max(16, min(30, width - 36))
+    return (Column("series", name), Column("now", 10), Column("lately"))
+
+
+def config_columns(width: int) -> tuple[Column, ...]:
+    """The columns of the configuration for a width in cells."""
+    key = max(24, min(48, width // 2 - 6))
+    return (Column("option", key), Column("value"), Column("from", 8))

@@ -86,6 +86,12 @@ class LedgerLine(msgspec.Struct, frozen=True, kw_only=True):
     text: str
 
 
+class Forget(msgspec.Struct, frozen=True, kw_only=True):
+    """The progress of something that is no candidate is over."""
+
+    name: str = ""
+
+
 class LedgerLines(msgspec.Struct, frozen=True, kw_only=True):
     """Ledger lines that were fetched (newest first); `older` is the cursor below them, 0: none."""
 
@@ -93,7 +99,7 @@ class LedgerLines(msgspec.Struct, frozen=True, kw_only=True):
     older: int = 0
 
 
-Item = Attached | Detached | Stored | Unknown | Progress | EngineStatus | LedgerLines
+Item = Attached | Detached | Stored | Unknown | Progress | EngineStatus | LedgerLines | Forget
 
 
 # --- the view -----------------------------------------------------------------------------------
@@ -150,6 +156,9 @@ def advance(view: View, item: Item) -> View:
             return _detached(view, item)
         case LedgerLines():
             return _paged(view, item)
+        case Forget():
+            gone = {n: p for n, p in view.progress.items() if n != item.name}
+            return replace(view, progress=gone)
 
 
 def _attached(view: View, item: Attached) -> View:

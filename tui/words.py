@@ -24,10 +24,14 @@ DAY = 24 * HOUR
 
 
 class Span(msgspec.Struct, frozen=True):
-    """Some text in one role. Roles are listed in `tui.paint.ROLES`."""
+    """Some text in one role. Roles are listed in `tui.paint.ROLES`.
+
+    `fill` is a role whose background it stands on, where that is not the whole row's.
+    """
 
     text: str
     role: str = ""
+    fill: str = ""
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -99,10 +103,10 @@ def _words(source: Line, width: int) -> Iterable[Span]:
             rest = piece
             while cell_len(rest) > width:
                 head = set_cell_size(rest, width).rstrip() or rest[:1]
-                yield Span(head, span.role)
+                yield Span(head, span.role, span.fill)
                 rest = rest[len(head) :]
             if rest:
-                yield Span(rest, span.role)
+                yield Span(rest, span.role, span.fill)
 
 
 _PIECES = re.compile(r"\s+|\S+")
@@ -135,6 +139,7 @@ class Glyphs(msgspec.Struct, frozen=True, kw_only=True):
     minus: str
     sparks: str
     cursor: str
+    braille: bool = True
 
 
 UNICODE = Glyphs(
@@ -189,6 +194,7 @@ ASCII = Glyphs(
     minus="-",
     sparks="_.-=*#%@",
     cursor=">",
+    braille=False,
 )
 
 

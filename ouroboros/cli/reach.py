@@ -14,7 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ouroboros.cli.options import Settings
-from ouroboros.errors import EngineUnreachableError, MachineError, WaitTimeoutError
+from ouroboros.errors import (
+    EngineUnreachableError,
+    InvalidParamsError,
+    MachineError,
+    WaitTimeoutError,
+)
 from ouroboros.paths import Paths, find_root, paths_for
 
 if TYPE_CHECKING:
@@ -67,16 +72,41 @@ def address_of(settings: Settings) -> "Address":
     )
 
 
+def with_token(address: "Address", file: Path | None) -> "Address":
+    """Return the address with the token of a file, by which one has less than one's own rights.
+
+    Raises:
+        InvalidParamsError: an engine by SSH is asked as the account there.
+        MachineError: the file cannot be read, or is empty.
+    """
+    from rpc.address import Remote
+
+    if file is None:
+        return address
+    if isinstance(address, Remote):
+        raise InvalidParamsError(
+            "--token-file goes with an engine of this machine or a port, not with ssh://.",
+            hint="Put it into the forced command on the other side (docs/tui.md).",
+        )
+    secret = _read_secret(str(file), "--token-file")
+    if not secret:
+        raise MachineError(f"{file} (--token-file) is empty.")
+    return address._replace(secret=secret)
+
+
 def _secret() -> str:
     file = os.environ.get("OUROBOROS_TOKEN_FILE", "")
     if not file:
         return os.environ.get("OUROBOROS_TOKEN", "").strip()
+    return _read_secret(file, "OUROBOROS_TOKEN_FILE")
+
+
+def _read_secret(file: str, name: str) -> str:
     try:
         return Path(file).read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
         raise MachineError(
-            f"{file} (OUROBOROS_TOKEN_FILE) cannot be read: {error}.",
-            hint="Correct its permissions, or set OUROBOROS_TOKEN.",
+            f"{file} ({name}) cannot be read: {error}.", hint="Correct its permissions."
         ) from None
 
 

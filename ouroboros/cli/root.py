@@ -18,6 +18,8 @@ COMMANDS: dict[str, str] = {
     "run": "process",
     "serve": "process",
     "tui": "process",
+    "web": "process",
+    "replay": "process",
     "status": "loop",
     "trigger": "loop",
     "pause": "loop",

@@ -18,6 +18,7 @@ from typing import Any
 from ouroboros.engine.core import Core, reason_of
 from ouroboros.engine.limits import LiveLimits
 from ouroboros.engine.pipeline import Pipeline
+from ouroboros.engine.recorder import ENGINE
 from ouroboros.engine.tasks import spawn
 from ouroboros.errors import (
     BusyError,
@@ -55,7 +56,8 @@ class Cycles:
         self._pipeline = pipeline
         self._limits = limits
         self._wake = asyncio.Event()
-        self._manual = False
+        self._asked_by = ""
+        """Who asked for a cycle now; empty where nobody did."""
         self._again = False
         self._counter = 0
         self._profile: tuple[tuple[str, str], tuple[HotSpot, ...]] | None = None
@@ -68,8 +70,10 @@ class Cycles:
         self._ended = ("", "")
         """Who ended the running cycle, and why."""
 
-    def trigger(self, proposer: str = "") -> int:
+    def trigger(self, proposer: str = "", *, actor: str) -> int:
         """Ask for a cycle now, of one proposer or of all; returns its number.
+
+        The cycle's first entry says who asked.
 
         Raises:
             NotFoundError: there is no such proposer.
@@ -90,7 +94,7 @@ class Cycles:
                 f"No cycle starts while the engine is {state} ({why}).",
                 hint="Resume first.",
             )
-        self._manual, self._only = True, proposer
+        self._asked_by, self._only = actor, proposer
         self._wake.set()
         return core.state.cycles + 1
 
@@ -132,11 +136,10 @@ class Cycles:
             await self._due()
             await core.wait_open()
             await core.recorder.wait_for(lambda _: self._room())
-            trigger = "manual" if self._manual else "interval"
-            self._manual = self._again = False
+            asked_by, self._asked_by, self._again = self._asked_by, "", False
             self.next_ns = core.now() + core.config.config.engine.interval
             try:
-                await self._cycle(trigger)
+                await self._cycle(asked_by)
             except LedgerError as error:
                 _log.error("cycle given up: %s", error)
 
@@ -162,7 +165,7 @@ class Cycles:
 
     async def _due(self) -> None:
         """Wait for the interval or a trigger; not at all while ideas are being drained."""
-        while not (self._manual or self._again):
+        while not (self._asked_by or self._again):
             # A clock that was set back must not postpone the next cycle by more than an interval.
             latest = self._core.now() + self._core.config.config.engine.interval
             self.next_ns = min(self.next_ns, latest)
@@ -176,7 +179,7 @@ class Cycles:
             except TimeoutError:
                 continue
 
-    async def _cycle(self, trigger: str) -> None:
+    async def _cycle(self, asked_by: str) -> None:
         core = self._core
         self.running = True
         number = core.state.cycles + 1
@@ -186,7 +189,9 @@ class Cycles:
         try:
             await self._limits.reload()
             base = await core.git(core.deps.repository.head, core.branch)
-            await core.recorder.record(ev.CycleStarted(cycle=number, trigger=trigger, base=base))
+            trigger = "manual" if asked_by else "interval"
+            started = ev.CycleStarted(cycle=number, trigger=trigger, base=base)
+            await core.recorder.record(started, actor=asked_by or ENGINE)
             brought, text = await self._ask(number, base)
             if self._ended[0]:
                 await self._drop(brought)  # one may have come while it was being ended

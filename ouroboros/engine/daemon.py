@@ -68,6 +68,7 @@ from ouroboros.model import events as ev
 from ouroboros.model.entry import Head, Stored
 from ouroboros.model.oversight import GovernorStatus, Recomputed
 from ouroboros.model.phase import IN_FLIGHT, Phase
+from ouroboros.model.progress import VERIFYING, Progress
 from ouroboros.model.proof import Consistency, Heads, Inclusion
 from ouroboros.model.proposal import Proposal
 from ouroboros.model.snapshot import (
@@ -81,7 +82,7 @@ from ouroboros.model.snapshot import (
 )
 from ouroboros.model.state import Anchor, Candidate, Cycle, State, Version
 from ouroboros.model.statement import Signed
-from ouroboros.model.topics import STATUS
+from ouroboros.model.topics import PROGRESS, STATUS
 
 _log = logging.getLogger(__name__)
 
@@ -522,12 +523,23 @@ class Engine:
         return Exported(text=text.decode(), entries=entries, last=last)
 
     async def ledger_verify(self, progress: Callable[[int, int], None] | None) -> LedgerReport:
-        """Verify chain, tree and signed heads, beside the running engine."""
+        """Verify chain, tree and signed heads, beside the running engine.
+
+        Who follows the engine sees how far it is, as the progress of no candidate.
+        """
+        loop, bus = asyncio.get_running_loop(), self._core.bus
+
+        def tell(done: int, total: int) -> None:
+            if progress is not None:
+                progress(done, total)
+            data = Progress(candidate="", stage=VERIFYING, done=done, total=total)
+            loop.call_soon_threadsafe(bus.hint, LossyEvent(topic=PROGRESS, data=data))
+
         wanted = Wanted(
             key=parse_verifier(self._heads.key),
             operators=await asyncio.to_thread(operators.known, self.config.config.ledger),
         )
-        report = await asyncio.to_thread(audit, self._core.deps.ledger, wanted, progress)
+        report = await asyncio.to_thread(audit, self._core.deps.ledger, wanted, tell)
         bad = report.problems[0] if report.problems else None
         return LedgerReport(
             ok=report.ok,
@@ -618,7 +630,7 @@ class Engine:
 
     async def trigger(self, *, actor: str, proposer: str = "") -> int:
         """Start a cycle now."""
-        number = self._cycles.trigger(proposer)
+        number = self._cycles.trigger(proposer, actor=actor)
         _log.info("cycle %d asked for by %s", number, actor)
         return number
 

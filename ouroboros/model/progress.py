@@ -11,7 +11,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     `stage` is `prepare`, `baseline-tests`, `tests`, `inverted`, `coverage`, `proof`,
     `instructions:BENCHMARK`, `screen:BENCHMARK`, `confirm:BENCHMARK`, `anchor` (its tree is being
     made) or `anchor:BENCHMARK` (of a challenge `screen:challenge:NAME`); `done` of
-    `total` counts tests or pairs (`total` 0 = unknown). `comparison` is the sequential comparison
+    `total` counts tests or pairs (`total` 0 = unknown). Of no candidate (empty) is the stage
+    `ledger.verify`. `comparison` is the sequential comparison
     as it stands after `done` pairs.
     """
 
@@ -21,6 +22,10 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     total: int = 0
     text: str = ""
     comparison: Comparison | None = None
+
+
+VERIFYING = "ledger.verify"
+"""Stage of a verification of the ledger, which is of no candidate: entries done, of all."""
 
 
 class Gap(msgspec.Struct, frozen=True, kw_only=True):

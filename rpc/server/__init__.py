@@ -164,11 +164,23 @@ class Server:
         return server
 
     async def _open(self, socket: Path, doors: Doors, clock_ns: Callable[[], int]) -> None:
-        own = LocalAccess(owner=self._owner, role=self._role, users={}, groups={})
+        own = LocalAccess(
+            self._engine,
+            owner=self._owner,
+            role=self._role,
+            users={},
+            groups={},
+            clock_ns=clock_ns,
+        )
         await self._unix(bind(socket), own)
         if doors.shared is not None:
             shared = LocalAccess(
-                owner=self._owner, role=self._role, users=doors.users, groups=doors.groups
+                self._engine,
+                owner=self._owner,
+                role=self._role,
+                users=doors.users,
+                groups=doors.groups,
+                clock_ns=clock_ns,
             )
             await self._unix(bind(doors.shared, shared=True), shared)
         if doors.port is not None:

@@ -82,12 +82,26 @@ def _check_origin(request: web.BaseRequest, origins: tuple[str, ...]) -> None:
 
 
 class LocalAccess:
-    """A unix socket: the owner, root, and whom the configuration names."""
+    """A unix socket: the owner, root, and whom the configuration names.
+
+    A token may come along. It says who it is then (`token:NAME`), and it only narrows: nobody gets
+    more by it than the account has. So a forced command gives a colleague less than one's own
+    rights, and the engine holds him to it.
+    """
 
     def __init__(
-        self, *, owner: int, role: str, users: Mapping[int, str], groups: Mapping[int, str]
+        self,
+        engine: EngineApi,
+        *,
+        owner: int,
+        role: str,
+        users: Mapping[int, str],
+        groups: Mapping[int, str],
+        clock_ns: Callable[[], int],
     ) -> None:
         """Take who may come in: `role` is the owner's and root's, others' are by uid and gid."""
+        self._engine = engine
+        self._clock_ns = clock_ns
         self._owner = owner
         self._role = role
         self._users = users
@@ -105,7 +119,16 @@ class LocalAccess:
         role = self._role_of(uid)
         if role is None:
             raise self._stranger(uid)
-        return Caller(actor=actor_of(uid), role=role)
+        secret = secret_of(request)
+        if not secret:
+            return Caller(actor=actor_of(uid), role=role)
+        found = by_token(self._engine, secret, self._clock_ns)
+        if found is None:
+            raise UnauthenticatedError(
+                "This is no token that opens this engine.",
+                hint="Leave it out to come as yourself; 'ouroboros token create' makes one.",
+            )
+        return msgspec.structs.replace(found, role=min(role, found.role, key=ROLES.index))
 
     def peers(self, transport: asyncio.Transport) -> OuroborosError | None:
         """Ask the kernel before anything is read."""
@@ -198,20 +221,23 @@ class TokenAccess:
         )
 
     def _known(self, secret: str) -> Caller | None:
-        token = keys.find(secret, self._engine.state.tokens.values(), self._clock_ns())
+        token = by_token(self._engine, secret, self._clock_ns)
         if self._cookie and keys.same(secret, self._cookie):
             return Caller(actor=actor_of(self._owner), role=ROLES[-1])
-        if token is None:
-            return None
-        engine, clock_ns = self._engine, self._clock_ns
+        return token
 
-        def alive() -> bool:
-            now = engine.state.tokens.get(token.name)
-            return now == token and not 0 < token.expires_ns <= clock_ns()
 
-        return Caller(
-            actor=f"token:{token.name}", role=token.role, methods=token.methods, alive=alive
-        )
+def by_token(engine: EngineApi, secret: str, clock_ns: Callable[[], int]) -> Caller | None:
+    """Return whom a token of the ledger stands for, as long as it does; None: it is none."""
+    token = keys.find(secret, engine.state.tokens.values(), clock_ns())
+    if token is None:
+        return None
+
+    def alive() -> bool:
+        now = engine.state.tokens.get(token.name)
+        return now == token and not 0 < token.expires_ns <= clock_ns()
+
+    return Caller(actor=f"token:{token.name}", role=token.role, methods=token.methods, alive=alive)
 
 
 def secret_of(request: web.BaseRequest) -> str:

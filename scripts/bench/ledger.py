@@ -83,16 +83,23 @@ def events(count: int) -> Iterator[ev.AnyEvent]:
 
 
 def build(folder: Path, count: int) -> Path:
-    """Make a ledger of `count` entries, byte for byte as the store does, without its fsyncs."""
+    """Make a ledger of `count` entries."""
     path = folder / f"{count}" / "ledger.sqlite"
-    key = heads.key_of(made(path.parent), "bench-1")
+    fill(path, "bench-1", events(count))
+    return path
+
+
+def fill(path: Path, target: str, life: Iterator[ev.AnyEvent]) -> None:
+    """Make a ledger of these events, byte for byte as the store does, without its fsyncs."""
+    key = heads.key_of(made(path.parent), target)
     with Store.open(path) as store:
         db = store.connection
         db.execute("PRAGMA synchronous = OFF")
         db.execute("PRAGMA wal_autocheckpoint = 20000")
         tree, prev = Tree(db), GENESIS
         db.execute("BEGIN")
-        for seq, event in enumerate(events(count), 1):
+        seq = 0
+        for seq, event in enumerate(life, 1):
             entry = Entry(
                 v=1,
                 seq=seq,
@@ -112,13 +119,14 @@ def build(folder: Path, count: int) -> Path:
             for name in touched_by(event):
                 db.execute("INSERT INTO touched (candidate, seq) VALUES (?, ?)", (name, seq))
             tree.append(seq, data)
-            if seq % HEAD_EVERY == 0 or seq == count:
+            if seq % HEAD_EVERY == 0:
                 db.execute("COMMIT")
                 heads.sign_head(store, key, ts=NOW + seq)
                 db.execute("BEGIN")
         db.execute("COMMIT")
+        if seq % HEAD_EVERY:
+            heads.sign_head(store, key, ts=NOW + seq)
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    return path
 
 
 def made(folder: Path) -> Path:

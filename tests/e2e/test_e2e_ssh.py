@@ -2,7 +2,9 @@
 
 import getpass
 import os
+import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -213,3 +215,94 @@ def test_nothing_of_an_address_is_split_by_the_other_shell() -> None:
     )
     assert spoken.stdout.splitlines()[1] == "/srv/$(id);x 'y"
     assert "secret" not in repr(parse_address("http://127.0.0.1:1", secret="secret"))
+
+
+class Pane:
+    """A program in a tmux of our own, as a person at a terminal has it."""
+
+    def __init__(self, folder: Path, command: list[str], env: dict[str, str]) -> None:
+        self.tmux = ["tmux", "-S", str(folder / "tmux"), "-f", "/dev/null"]
+        self.env = {k: v for k, v in env.items() if k not in {"LINES", "COLUMNS", "TMUX"}}
+        text = f"{shlex.join(command)}; echo left with $?; exec cat"
+        self("new-session", "-d", "-x", "100", "-y", "30", text)
+
+    def __call__(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [*self.tmux, *arguments], capture_output=True, text=True, check=True, env=self.env
+        )
+        return done.stdout
+
+    def until(self, text: str) -> str:
+        until(lambda: text in self("capture-pane", "-p"), what=text)
+        return self("capture-pane", "-p")
+
+    def keys(self, *keys: str) -> None:
+        self("send-keys", *keys)
+
+    def close(self) -> None:
+        self("kill-server")
+
+
+needs_tmux = pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
+
+
+@needs_sshd
+@needs_tmux
+def test_the_cockpit_over_ssh_outlives_the_engine(machine: Machine) -> None:
+    """`--host ssh://... tui`: the screen is here, the engine there; killed, started, resumed."""
+    served = machine.served
+    served.start()
+    command = [str(OUROBOROS), "--host", machine.host(), "tui"]
+    pane = Pane(machine.folder, command, machine.environment())
+    try:
+        pane.until("live")
+        pane.keys("Space")
+        pane.until("Pause the loop?")
+        pane.keys("Right", "Enter")
+        pane.until("PAUSED by uid:")
+        served.signal(signal.SIGKILL)
+        pane.until("STALE")
+        assert "PAUSED" in pane("capture-pane", "-p")
+        served.start()
+        pane.until("live")
+        pane.keys("5")
+        shown = pane.until("engine 0.")
+        assert shown.count("paused") >= 1
+        pane.keys("q")
+        pane.until("left with 0")
+    finally:
+        pane.close()
+
+
+@needs_sshd
+@needs_tmux
+def test_a_colleagues_key_opens_a_viewers_cockpit_and_nothing_else(machine: Machine) -> None:
+    """The recipe of docs/tui.md: a forced command with a viewer's token."""
+    served = machine.served
+    served.start()
+    token = machine.folder / "viewer.token"
+    made = machine.run("token", "create", "colleague", "--role", "viewer", "--reason", "looks on")
+    token.write_text(made.stdout.split()[0] + "\n")
+    key = (machine.folder / "user.pub").read_text()
+    forced = f"ouroboros --repo {served.root} tui --token-file {token}"
+    machine.admit(f'restrict,pty,command="{forced}" {key}')
+    ssh = machine.environment()["OUROBOROS_SSH"].split()
+    there = ["-tt", "-p", str(machine.port), "-l", getpass.getuser(), "127.0.0.1", "bash", "-i"]
+    pane = Pane(machine.folder, [*ssh, *there], machine.environment())
+    try:
+        shown = pane.until("READ-ONLY: your role on this engine is viewer")
+        assert "token:colleague viewer" in shown
+        pane.keys("!")
+        pane.until("This needs the role operator; yours is viewer.")
+        pane.keys("C-z", "C-c", "q")
+        pane.until("left with 0")
+    finally:
+        pane.close()
+    where = [*ssh, *there[1:-2]]
+    for wanted in (["id"], ["ouroboros", "pause"], ["rpc"]):
+        done = subprocess.run(
+            [*where, *wanted], capture_output=True, text=True, input="id\n", timeout=60
+        )
+        assert "uid=" not in done.stdout
+        assert "needs a terminal" in done.stderr
+    assert '"paused":true' not in served.run("status", "--json").replace(" ", "")

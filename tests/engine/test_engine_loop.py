@@ -272,6 +272,10 @@ class TestControl:
         await engine._core.recorder.wait_for(lambda s: "c1" in s.candidates)
         await reach(engine, "c1", Phase.HELD)
         assert engine.candidate("c1").cycle == number
+        pages = await engine.ledger_page(before=0, limit=100, kind="cycle_started", candidate="")
+        actors = {s.entry.event.trigger: s.entry.actor for s in pages}
+        assert actors["manual"] == BY
+        assert actors.get("interval", "engine") == "engine"
 
     async def test_submitting_twice_with_one_key_is_one_candidate(
         self, world: World, engine: Engine

@@ -382,3 +382,29 @@ async def test_a_crowd_at_one_door_locks_nobody_out_of_another(
     assert told["refused"] >= 0.7 * count  # the places are free again every `head_s`
     assert slowest < 5
     assert (await door.call("auth.whoami", door.token("later", "viewer")))[0] == 200
+
+
+async def test_on_the_unix_socket_a_token_only_narrows(folder: Path, engine: Any) -> None:
+    """A forced command comes as a colleague's token, and the account's rights stay behind."""
+    path = folder / "run" / "e.sock"
+    server = await Server.start(engine, socket=path, role="approver", clock_ns=lambda: NOW[0])
+    connector = aiohttp.UnixConnector(path=str(path))
+    async with aiohttp.ClientSession(connector=connector) as http:
+        unix = Open(engine, server, http)
+        unix.base = "http://engine"
+        viewer = unix.token("colleague", "viewer")
+        for headers, actor, role in (
+            ({}, "uid:", "approver"),
+            (viewer, "token:colleague", "viewer"),
+            (unix.token("boss", "admin"), "token:boss", "approver"),
+        ):
+            status, answer = await unix.call("auth.whoami", headers)
+            assert status == 200
+            assert answer["result"]["actor"].startswith(actor)
+            assert answer["result"]["role"] == role
+        status, answer = await unix.call("engine.pause", viewer)
+        assert answer["error"]["data"]["name"] == "forbidden"
+        status, answer = await unix.call("auth.whoami", {"Authorization": "Bearer ouro_guess"})
+        assert status == 401
+        assert "no token" in answer["error"]["message"]
+    await server.close()

@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Self
 
+import msgspec
 from msgspec.structs import replace
 
 from ouroboros.errors import CursorExpiredError, EngineUnreachableError, NotFoundError
 from ouroboros.model import events as ev
-from ouroboros.model.entry import Entry, Stored
+from ouroboros.model.entry import Entry, Head, Stored
 from ouroboros.model.evaluation import (
     Assurance,
     CheckOutcome,
@@ -16,7 +17,11 @@ from ouroboros.model.evaluation import (
     Evaluation,
     EvaluationStatus,
     SandboxLevel,
+    Series,
 )
+from ouroboros.model.insight import LogLine, LogPage, Metric, Points, Worker
+from ouroboros.model.metric import Noise
+from ouroboros.model.oversight import Circuit, GovernorStatus, Limit
 from ouroboros.model.progress import Progress
 from ouroboros.model.proposal import FileChange, FileStatus, Mark, Severity
 from ouroboros.model.snapshot import (
@@ -227,6 +232,10 @@ class ScriptedEngine:
         self.next_cycle_ns = NOW + 41 * MINUTE
         self.conflict = ""
         self.page = 65_536
+        self.words = ""
+        self.series: tuple[Series, ...] = ()
+        self.limits: dict[str, Any] = {}
+        self.logged = 3
 
     # --- the engine's side ----------------------------------------------------------------------
 
@@ -435,6 +444,138 @@ class ScriptedEngine:
         self.emit(ev.RollbackStarted(expected_head=request.expect_head, **common), actor="uid:ada")
         self.emit(ev.RolledBack(**common))
         return self.state.versions[-1]
+
+    def _on_candidate_get(self, request: wire.CandidateGet) -> Any:
+        return self._candidate(request.id)
+
+    def _on_candidate_evaluation(self, request: wire.CandidateEvaluation) -> Any:
+        found = self._candidate(request.id).evaluation
+        return None if found is None else replace(found, series=self.series)
+
+    def _on_candidate_hold(self, request: wire.CandidateHold) -> wire.Ok:
+        event = ev.HoldAsked(candidate=request.id, reason=request.reason)
+        return self._ok(self.emit(event, actor="uid:ada"))
+
+    def _on_candidate_retry(self, request: wire.CandidateRetry) -> wire.SubmitResult:
+        self.propose(f"{request.id}again", "once more")
+        return wire.SubmitResult(id=f"{request.id}again")
+
+    def _on_candidate_promote_full(self, request: wire.CandidatePromoteFull) -> wire.Ok:
+        event = ev.Overridden(candidate=request.id, commit=request.commit, reason=request.reason)
+        return self._ok(self.emit(event, actor="uid:ada"))
+
+    def _on_version_diff(self, request: wire.VersionDiff) -> wire.DiffResult:
+        return wire.DiffResult(text=self.diff, offset=0, total=len(self.diff))
+
+    def _on_ledger_get(self, request: wire.LedgerGet) -> wire.LedgerEntry:
+        stored = self.entries[request.seq - 1]
+        text = msgspec.json.encode(stored.entry).decode()
+        return wire.LedgerEntry(seq=request.seq, hash=stored.hash, bytes=text)
+
+    def _on_ledger_verify(self, _: wire.LedgerVerify) -> wire.VerifyResult:
+        head = Head(size=len(self.entries), hash=self.state.head)
+        return wire.VerifyResult(ok=True, entries=len(self.entries), head=head)
+
+    def _on_metrics_list(self, _: wire.MetricsList) -> tuple[Metric, ...]:
+        return (
+            Metric(name="engine_rss_bytes", unit="bytes", kind="gauge", text="Resident memory."),
+            Metric(name="host_load1", unit="processes", kind="gauge", text=self.words),
+        )
+
+    def _on_metrics_query(self, request: wire.MetricsQuery) -> Points:
+        end = request.end or self.clock()
+        times = tuple(end - n * 10 * 10**9 for n in range(60, 0, -1))
+        values = tuple(float(61 << 20) + (n % 7) * 1e5 for n in range(60))
+        return Points(
+            name=request.name, step_s=10.0, ts=times, mean=values, least=values, most=values
+        )
+
+    def _on_alert_ack(self, request: wire.AlertAck) -> Any:
+        self.emit(ev.AlertAcked(alert=request.seq, reason=request.reason), actor="uid:ada")
+        return next(a for a in self.state.alerts if a.seq == request.seq)
+
+    def _on_alert_silence(self, request: wire.AlertSilence) -> wire.Ok:
+        event = ev.AlertSilenced(codes=request.codes, until_ns=request.until, reason=request.reason)
+        return self._ok(self.emit(event, actor="uid:ada"))
+
+    def _on_governor_status(self, _: wire.GovernorStatusGet) -> GovernorStatus:
+        s = self.state
+        return GovernorStatus(
+            mode=s.mode,
+            policy="p" * 64,
+            limits=(
+                Limit(key="governor.max_lines", value=9, overridden=True, file=400),
+                Limit(key="governor.limits.quorum", value=1),
+            ),
+            anchor=s.anchor,
+            standing=None,
+            head=s.head,
+            tests=s.tests,
+            discoveries=s.discoveries,
+            next_level=0.025,
+            promotions=1,
+            promotions_of={self.words or "codemod": 1},
+            circuit=Circuit(errors=1, max_errors=3, rollbacks=0, max_rollbacks=2, open=self.words),
+            noise=(
+                Noise(
+                    benchmark=self.words or "tokenize",
+                    metric="cpu",
+                    machine="m",
+                    sd=0.021,
+                    pairs=12,
+                    measured_ns=NOW - MINUTE,
+                ),
+            ),
+            frozen_until_ns=s.frozen.until_ns if s.frozen else 0,
+            frozen_until="tomorrow" if s.frozen else "",
+            waiting=(),
+            now_ns=self.clock(),
+            frozen_by=s.frozen.actor if s.frozen else "",
+            frozen_reason=s.frozen.reason if s.frozen else "",
+        )
+
+    def _on_governor_freeze(self, request: wire.GovernorFreeze) -> wire.Ok:
+        event = ev.FreezeSet(until_ns=request.until, reason=request.reason)
+        return self._ok(self.emit(event, actor="uid:ada"))
+
+    def _on_governor_unfreeze(self, request: wire.GovernorUnfreeze) -> wire.Ok:
+        return self._ok(self.emit(ev.FreezeSet(until_ns=0, reason=request.reason), actor="uid:ada"))
+
+    def _on_governor_set_limits(self, request: wire.GovernorSetLimits) -> wire.LimitsResult:
+        self.limits |= request.changes
+        seq = self.emit(
+            ev.LimitsChanged(
+                config_hash="n" * 64,
+                text="t",
+                reason=request.reason,
+                changes=request.changes,
+            ),
+            actor="uid:ada",
+        ).entry.seq
+        return wire.LimitsResult(seq=seq, policy="n" * 64, overrides=dict(self.limits))
+
+    def _on_worker_list(self, _: wire.WorkerList) -> tuple[Worker, ...]:
+        name = self.words or "local"
+        return (Worker(name=name, slots=1, busy=("c5",), sandbox=SANDBOX, pid=1, drained=True),)
+
+    def _on_config_get(self, _: wire.ConfigGet) -> wire.ConfigResult:
+        return wire.ConfigResult(
+            hash="c" * 64,
+            text="[governor]\nmax_lines = 400\n[tests]\ncommand = ['pytest']\n",
+            values={
+                "governor": {"max_lines": 9, "limits": {"quorum": 1}},
+                "tests": {"command": ["pytest", self.words]},
+            },
+            overrides={"governor.max_lines": 9},
+        )
+
+    def _on_log_tail(self, request: wire.LogTail) -> LogPage:
+        words = self.words or "the loop goes on"
+        lines = tuple(
+            LogLine(number=n, ts=NOW, level=request.level, source="engine", text=f"{words} {n}")
+            for n in range(request.after + 1, self.logged)
+        )
+        return LogPage(lines=lines, next=max(request.after, self.logged - 1))
 
     @staticmethod
     def _ok(stored: Stored) -> wire.Ok:

@@ -67,7 +67,7 @@ async def test_a_dialog_fits(sit: Sit, engine: ScriptedEngine, size: tuple[int, 
 
 async def test_ascii_terminals_get_ascii(sit: Sit, engine: ScriptedEngine) -> None:
     async with sit(engine, (120, 40), ascii_only=True) as seat:
-        for keys in ((), ("2",), ("4",), ("5",), ("question_mark",)):
+        for keys in ((), ("d",), ("s",), *((n,) for n in "2345678901"), ("question_mark",)):
             await seat.press(*keys)
             assert seat.text.isascii(), [c for c in seat.text if not c.isascii()]
         await seat.press("escape", "escape", "a")
@@ -111,7 +111,7 @@ async def test_stale_data_stay_on_the_screen_and_the_cockpit_comes_back(
 ) -> None:
     async with sit(engine) as seat:
         await seat.select("c3")
-        await seat.press("2")
+        await seat.press("d")
         engine.drop()
         await seat.until(lambda: "STALE" in seat.text, "stale")
         assert "Start it" in seat.text
@@ -134,7 +134,7 @@ async def test_an_engine_that_is_not_there_yet(sit: Sit, engine: ScriptedEngine)
     async with sit(engine) as seat:
         assert "No engine answers" in seat.text
         assert "ouroboros serve" in seat.text
-        await seat.press("a", "space", "j", "2", "5", "escape")
+        await seat.press("a", "space", "j", *"234567890", "escape")
         assert not seat.asking
         engine.back()
         await seat.press("r")
@@ -170,7 +170,7 @@ async def test_live_events_move_a_candidate_along(sit: Sit, engine: ScriptedEngi
 async def test_a_log_that_cannot_be_read_is_a_sentence(sit: Sit, engine: ScriptedEngine) -> None:
     engine.refusals[wire.CandidateLog] = OuroborosError("The evidence file is gone.")
     async with sit(engine) as seat:
-        await seat.press("3")
+        await seat.press("l")
         assert "The evidence file is gone." in seat.text
         engine.refusals.clear()
         await seat.press("r")
@@ -188,10 +188,9 @@ async def test_a_long_diff_is_read_page_by_page(sit: Sit, engine: ScriptedEngine
     )
     engine.page = 4_000
     async with sit(engine) as seat:
-        await seat.press("2")
+        await seat.press("enter", "d")
         assert "% read" in seat.text
         assert len(engine.sent(wire.CandidateDiff)) == 1
-        await seat.press("enter")
         for _ in range(40):
             await seat.press("G")
         assert "+y = 299" in seat.text
@@ -207,7 +206,7 @@ async def test_the_ledger_is_read_page_by_page(sit: Sit) -> None:
         engine.emit(ev.Resumed(reason=""))
     async with sit(engine) as seat:
         assert len(seat.app.view.ledger) == 100
-        await seat.press("4")
+        await seat.press("5")
         for _ in range(5):
             await seat.press("G")
         assert len(seat.app.view.ledger) == 352
@@ -218,7 +217,7 @@ async def test_holding_j_does_not_ask_for_every_diff(sit: Sit, engine: ScriptedE
     for number in range(10, 40):
         engine.to_held(f"c{number}", f"number {number}", ts=NOW)
     async with sit(engine) as seat:
-        await seat.press("2")
+        await seat.press("d")
         asked = len(engine.sent(wire.CandidateDiff))
         await seat.pilot.press(*["j"] * 25)
         await seat.calm()
@@ -317,6 +316,7 @@ def evil_engine() -> ScriptedEngine:
     engine.diff = f"{head}@@ -1 +1 @@ {EVIL}\n-{EVIL}\n+{EVIL}\n"
     engine.log = EVIL
     engine.conflict = EVIL
+    engine.words = EVIL
     engine.tell(
         Progress(
             candidate="c3",
@@ -333,8 +333,11 @@ def evil_engine() -> ScriptedEngine:
 SCENES = [
     (name, keys)
     for name in ("c1", "c2", "c3", "c4")
-    for keys in (("1",), ("2",), ("3",), ("3", "n", "n", "n"), ("4",), ("5",), ("a",), ("x",))
-] + [("c1", ("R",)), ("c3", ("X",)), ("c1", ("space",)), ("c1", ("5", "G", "R"))]
+    for keys in (("o",), ("d",), ("s",), ("l",), ("l", "n", "n", "n"), ("m",), ("a",), ("x",))
+]
+SCENES += [("c1", ("R",)), ("c3", ("X",)), ("c1", ("space",)), ("c1", ("4", "G", "R"))]
+SCENES += [("c2", (key,)) for key in ("H", "O", "2", "3", "4", "5", "6", "7", "8", "9", "0")]
+SCENES += [("c2", ("7", "S")), ("c2", ("8", "F")), ("c2", ("0", "e")), ("c2", ("5", "v", "enter"))]
 
 
 @pytest.mark.parametrize("size", [(80, 24), pytest.param((160, 50), marks=pytest.mark.long)])
@@ -384,7 +387,7 @@ async def test_what_is_copied_is_harmless_too(sit: Sit) -> None:
 
 
 async def test_a_screenshot_is_an_svg_of_the_whole_screen(engine: ScriptedEngine) -> None:
-    svg = await shoot(engine.connect, (120, 40), keys=("2",))
+    svg = await shoot(engine.connect, (120, 40), keys=("d",))
     assert svg.startswith("<svg")
     for fact in ("fastpkg", "supervised", "tokenize"):
         assert fact in svg

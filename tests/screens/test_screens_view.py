@@ -50,7 +50,7 @@ from tui.view import (
 )
 from tui.words import ASCII, UNICODE, line, wrapped
 
-PURE = ("view", "words", "rows", "overview", "asks", "keys")
+PURE = ("view", "words", "rows", "overview", "asks", "keys", "plot", "measures", "others")
 
 
 def attached(engine: ScriptedEngine, *, at_ns: int = NOW) -> Attached:
@@ -82,7 +82,8 @@ def test_the_pure_modules_import_nothing_that_touches_the_world(module: str) -> 
         elif isinstance(node, ast.ImportFrom):
             imported.add((node.module or "").partition(".")[0])
     assert imported <= {
-        "ast", "collections", "enum", "re", "typing", "msgspec", "rich", "ouroboros", "rpc", "tui",
+        "ast", "collections", "enum", "math", "re", "tomllib", "typing", "msgspec", "rich",
+        "ouroboros", "rpc", "tui",
     }  # fmt: skip
 
 
@@ -248,7 +249,7 @@ def test_losing_the_engine_keeps_the_data_and_the_moment(view: View) -> None:
     assert again.state == view.state
     assert again.lost_ns == NOW
     cell = header(again, NOW + MINUTE + 42 * words.SECOND, UNICODE).contact.plain
-    assert cell == "\u25cc STALE 01:42, retry in 18 s"
+    assert cell == "\u25cc STALE 01:42, retry in 18 s \u2502 uid:ada admin"
     assert banner(lost).plain == "gone start"
 
 
@@ -329,7 +330,7 @@ def test_the_header_says_everything_in_words(engine: ScriptedEngine, view: View)
     assert head.cycle.plain == "cycle 2"
     assert head.next.plain == "next 41:00"
     assert head.held.plain == "\u2016 1 held for you"
-    assert head.contact.plain == "\u25cf live"
+    assert head.contact.plain == "\u25cf live \u2502 uid:ada admin"
     view = advance(view, engine.emit(ev.Paused(reason="lunch"), actor="uid:bob"))
     head = header(view, NOW, UNICODE)
     assert head.activity.plain == "\u2016 PAUSED by uid:bob"

@@ -1,17 +1,17 @@
-"""The detail of what is selected: Overview, Diff, Log, and the ledger as the fourth tab."""
+"""The detail of what is selected: Overview, Diff, Measures, Log."""
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
+from ouroboros.model.evaluation import Evaluation
 from ouroboros.model.state import Candidate
 from ouroboros.model.text import safe_line
-from tui.diff import next_hunk
+from tui.diff import Diff, beside, next_hunk
 from tui.loader import DiffPages, Failed, Loader
+from tui.measures import measures
 from tui.overview import nothing, overview
 from tui.panels.lines import Lines
-from tui.panels.rowlist import RowList
 from tui.panels.strips import Tabs
-from tui.rows import ledger_columns, ledger_rows
 from tui.view import View, find
 from tui.words import Glyphs, Line, line
 
@@ -25,17 +25,17 @@ class Detail(Vertical):
         self._loader = loader
         self.tab = "overview"
         self.subject = ""
-        self.filter = ""
+        self.beside = False
         self.tabs = Tabs(id="tabs")
         self.overview = Lines(wrap=True, id="overview")
         self.diff = Lines(id="diff")
+        self.measures = Lines(id="measures")
         self.output = Lines(id="log")
-        self.ledger = RowList(follow_top=True, id="ledger")
-        self._pages: dict[str, Lines | RowList] = {
+        self._pages: dict[str, Lines] = {
             "overview": self.overview,
             "diff": self.diff,
+            "measures": self.measures,
             "log": self.output,
-            "ledger": self.ledger,
         }
         for name, page in self._pages.items():
             page.display = name == self.tab
@@ -49,7 +49,7 @@ class Detail(Vertical):
         yield from self._pages.values()
 
     @property
-    def page(self) -> Lines | RowList:
+    def page(self) -> Lines:
         """The page that is shown."""
         return self._pages[self.tab]
 
@@ -68,25 +68,32 @@ class Detail(Vertical):
             self.subject = name
             self._check = 0
 
-    def show(self, view: View, now_ns: int, glyphs: Glyphs, *, filtered: bool) -> None:
+    def show(
+        self,
+        view: View,
+        now_ns: int,
+        glyphs: Glyphs,
+        *,
+        filtered: bool,
+        candidate: Candidate | None = None,
+    ) -> None:
         """Bring the visible page up to date."""
-        candidate = find(view, self.subject)
+        candidate = candidate or find(view, self.subject)
         note = Line()
-        if self.tab == "ledger":
-            self._show_ledger(view)
-        elif candidate is None:
-            self._show_nothing(view, filtered=filtered)
+        if candidate is None:
+            self.page.show(nothing(view, filtered=filtered), top=self._fresh(self.tab, ()))
         elif self.tab == "overview":
             self._show_overview(view, candidate, now_ns, glyphs)
         elif self.tab == "diff":
-            note = self._show_diff(candidate)
+            note = self._show_diff(candidate, glyphs)
+        elif self.tab == "measures":
+            self._show_measures(view, candidate, glyphs)
         else:
             note = self._show_log(candidate)
         self.tabs.show(self.tab, note)
 
-    def _show_nothing(self, view: View, *, filtered: bool) -> None:
-        if isinstance(self.page, Lines):
-            self.page.show(nothing(view, filtered=filtered), top=self._fresh(self.tab, ()))
+    def _width(self, page: Lines) -> int:
+        return page.scrollable_content_region.width or 80
 
     def _show_overview(self, view: View, c: Candidate, now_ns: int, glyphs: Glyphs) -> None:
         page = self.overview
@@ -96,30 +103,42 @@ class Detail(Vertical):
             now_ns,
             glyphs,
             explanation=self._loader.explanation(c),
-            width=page.scrollable_content_region.width or 80,
+            width=self._width(page),
         )
         page.show(rows, top=self._fresh("overview", (c.id,)))
 
-    def _show_diff(self, c: Candidate) -> Line:
+    def _show_diff(self, c: Candidate, glyphs: Glyphs) -> Line:
         page = self.diff
         pages = self._loader.diff(c)
         if not isinstance(pages, DiffPages):
             self._hunks = ()
-            page.show(_waiting(pages, "Reading the diff."), top=self._fresh("diff", (c.id, "?")))
+            page.show(waiting(pages, "Reading the diff."), top=self._fresh("diff", (c.id, "?")))
             return Line()
-        fresh = self._fresh("diff", (c.id, c.commit))
-        self._hunks = pages.rendered.hunks
+        width = self._width(page)
+        drawn = beside(pages.rendered, width, glyphs) if self.beside else pages.rendered
+        fresh = self._fresh("diff", (c.id, c.commit, str(self.beside), str(width * self.beside)))
+        self._hunks = drawn.hunks
         more = () if pages.whole else (line(("Reading on.", "dim")),)
-        if fresh or len(page.source) != len(pages.rendered.lines) + len(more):
-            page.show((*pages.rendered.lines, *more), top=fresh)
-        return self._where(page, pages)
+        if fresh or len(page.source) != len(drawn.lines) + len(more):
+            page.show((*drawn.lines, *more), top=fresh)
+        return self._where(page, drawn, pages)
 
-    def _where(self, page: Lines, pages: DiffPages) -> Line:
+    def _where(self, page: Lines, drawn: Diff, pages: DiffPages) -> Line:
         at = page.scroll_offset.y
-        total = len(self._hunks)
-        here = sum(1 for hunk in self._hunks if hunk <= at)
+        total = len(drawn.hunks)
+        here = sum(1 for hunk in drawn.hunks if hunk <= at)
         part = "" if pages.whole else f", {100 * len(pages.text) // max(1, pages.total)} % read"
         return line((f"hunk {max(1, here)} of {total}{part}", "dim")) if total else Line()
+
+    def _show_measures(self, view: View, c: Candidate, glyphs: Glyphs) -> None:
+        page = self.measures
+        found = self._loader.evaluation(c)
+        if isinstance(found, Evaluation) or c.evaluation is None:
+            whole = found if isinstance(found, Evaluation) else None
+            rows = measures(view, c, whole, glyphs, width=self._width(page))
+        else:
+            rows = waiting(found, "Reading the measurements.")
+        page.show(rows, top=self._fresh("measures", (c.id,)))
 
     def _show_log(self, c: Candidate) -> Line:
         page = self.output
@@ -129,17 +148,12 @@ class Detail(Vertical):
             return Line()
         name = checks[self._check % len(checks)]
         log = self._loader.log(c, name)
-        rows = _waiting(log, "Reading the log.") if not isinstance(log, tuple) else log
+        rows = waiting(log, "Reading the log.") if not isinstance(log, tuple) else log
         if isinstance(log, tuple) and not any(row.spans for row in log):
             rows = (line(("It printed nothing.", "dim")),)
         page.show(rows, top=self._fresh("log", (c.id, name)))
         at = f"{self._check % len(checks) + 1} of {len(checks)}"
         return line((f"{safe_line(name, limit=30)} ", "info"), (at, "dim"))
-
-    def _show_ledger(self, view: View) -> None:
-        page = self.ledger
-        width = page.size.width
-        page.show(ledger_columns(width), ledger_rows(view, width=width, wanted=self.filter))
 
     def _fresh(self, tab: str, key: tuple[str, ...]) -> bool:
         """Whether a page is now about something else than at the last time."""
@@ -161,11 +175,12 @@ class Detail(Vertical):
 
     def wrap(self) -> None:
         """Wrap the lines of the page, or not."""
-        if isinstance(self.page, Lines) and self.tab != "overview":
+        if self.tab in ("diff", "log"):
             self.page.toggle_wrap()
 
 
-def _waiting(value: object, text: str) -> tuple[Line, ...]:
+def waiting(value: object, text: str) -> tuple[Line, ...]:
+    """Return what stands where something is not there yet, or could not be read."""
     if isinstance(value, Failed):
         return (line((safe_line(value.text, limit=400), "bad")),)
     return (line((text, "dim")),)

@@ -1,6 +1,6 @@
-"""One-line strips that can be clicked: the tabs above the detail, the keys at the bottom.
+"""One-line strips that can be clicked: the views, the tabs of the detail, the keys at the bottom.
 
-Both are one widget each instead of one widget per word: a footer of a dozen widgets that is
+Each is one widget each instead of one widget per word: a footer of a dozen widgets that is
 composed anew whenever a phase changes is what makes a screen flicker over SSH.
 """
 
@@ -11,13 +11,51 @@ from textual.strip import Strip
 
 from tui.keys import Key
 from tui.paint import Painted
+from tui.rows import Crumb
 from tui.words import Line, Span
+
+
+class ViewBar(Painted):
+    """Which views there are, where one is, and how one came there."""
+
+    class Picked(Message):
+        """A view was clicked."""
+
+        def __init__(self, action: str) -> None:
+            """Keep what its key would do."""
+            super().__init__()
+            self.action = action
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        super().__init__()
+        self.crumbs: tuple[Crumb, ...] = ()
+
+    def show(self, crumbs: tuple[Crumb, ...]) -> None:
+        """Show these; the caller has made them fit."""
+        if crumbs != self.crumbs:
+            self.crumbs = crumbs
+            self.refresh()
+
+    def render_line(self, y: int) -> Strip:  # noqa: ARG002 - it has one line
+        """Return the strip."""
+        strip = self.strip_of(Line(tuple(Span(c.text, c.role) for c in self.crumbs)))
+        return strip.adjust_cell_length(self.size.width).apply_style(self.rich_style)
+
+    def on_click(self, event: events.Click) -> None:
+        """Find the view under the mouse."""
+        x = 0
+        for crumb in self.crumbs:
+            wide = cell_len(crumb.text)
+            if x <= event.x < x + wide and crumb.action:
+                self.post_message(self.Picked(crumb.action))
+            x += wide
 
 
 class Tabs(Painted):
     """The tabs of the detail area."""
 
-    NAMES = (("overview", "Overview"), ("diff", "Diff"), ("log", "Log"), ("ledger", "Ledger"))
+    NAMES = (("overview", "Overview"), ("diff", "Diff"), ("measures", "Measures"), ("log", "Log"))
 
     class Picked(Message):
         """A tab was clicked."""
@@ -40,7 +78,7 @@ class Tabs(Painted):
             self.refresh()
 
     def _words(self) -> list[tuple[str, str]]:
-        return [(name, f" {i} {word} ") for i, (name, word) in enumerate(self.NAMES, 1)]
+        return [(name, f" {word} ") for name, word in self.NAMES]
 
     def render_line(self, y: int) -> Strip:  # noqa: ARG002 - it has one line
         """Return the strip."""
@@ -89,9 +127,9 @@ class KeyBar(Painted):
             self.refresh()
 
     def _fitting(self) -> list[tuple[Key, str, bool]]:
-        """Return what fits; help and quit always do, the least important is left out."""
+        """Return what fits; panic, help and quit always do, the least important is left out."""
         items = sorted(self.items, key=lambda item: item[0].bar)
-        keep = {"help", "quit"}
+        keep = {"panic", "help", "quit"}
         while items and sum(_size(item) for item in items) > self.size.width:
             spare = [item for item in items if item[0].name not in keep]
             if not spare:

@@ -52,11 +52,13 @@ class ConfirmScreen(ModalScreen[Answer | None]):
             id="typed",
         )
         self.reason = Input(
-            placeholder="reason, for the ledger (optional)",
+            placeholder=f"reason, for the ledger ({'needed' if ask.needs_reason else 'optional'})",
             compact=True,
             max_length=REASON_LIMIT,
             id="reason",
         )
+
+        self.entry = Input(ask.value, placeholder=ask.entry, compact=True, id="entry")
 
     def compose(self) -> ComposeResult:
         """Lay the dialog."""
@@ -65,6 +67,8 @@ class ConfirmScreen(ModalScreen[Answer | None]):
             with VerticalScroll(id="facts", can_focus=False):
                 yield Note(self.ask.lines)
             yield self.warning
+            if self.ask.entry:
+                yield self.entry
             if self.ask.typed:
                 yield self.typed
             if self.ask.reason:
@@ -85,7 +89,7 @@ class ConfirmScreen(ModalScreen[Answer | None]):
 
     def _refresh_state(self) -> None:
         self.warning.show(line((self._moved, "bad")))
-        closed = bool(self._moved) or not self._typed_right()
+        closed = bool(self._moved) or not self._complete()
         for button in self.yes:
             if closed and button.has_focus:
                 self.no.focus()
@@ -96,7 +100,12 @@ class ConfirmScreen(ModalScreen[Answer | None]):
             return True
         return self.typed.value.strip() == self.ask.typed
 
-    @on(Input.Changed, "#typed")
+    def _complete(self) -> bool:
+        """Whether all is there that a yes needs."""
+        said = bool(self.reason.value.strip()) or not self.ask.needs_reason
+        return said and self._typed_right()
+
+    @on(Input.Changed)
     def _typing(self) -> None:
         self._refresh_state()
 
@@ -133,7 +142,8 @@ class ConfirmScreen(ModalScreen[Answer | None]):
 
     @on(Button.Pressed, ".yes")
     def _confirmed(self, message: Button.Pressed) -> None:
-        if self._moved or not self._typed_right():
+        if self._moved or not self._complete():
             return
         choice = self.ask.choices[self.yes.index(message.button)]
-        self.dismiss(Answer(choice=choice, reason=self.reason.value.strip()))
+        answer = Answer(choice=choice, reason=self.reason.value.strip(), value=self.entry.value)
+        self.dismiss(answer)

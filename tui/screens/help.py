@@ -25,10 +25,11 @@ class HelpScreen(ModalScreen[None]):
     ]
     AUTO_FOCUS = "#keys"
 
-    def __init__(self, where: Where) -> None:
-        """Remember from where it was called."""
+    def __init__(self, where: Where, table: tuple[Key, ...] = KEYS) -> None:
+        """Remember from where it was called, and a person's own keys."""
         super().__init__()
         self._where = where
+        self._table = table
 
     def compose(self) -> ComposeResult:
         """Lay the list."""
@@ -39,24 +40,35 @@ class HelpScreen(ModalScreen[None]):
     def on_mount(self) -> None:
         """Fill the list."""
         self.query_one("#help-title", Cell).show(line(("Keys", "head"), ("   esc closes", "dim")))
-        self.query_one("#keys", Lines).show(help_lines(self._where))
+        self.query_one("#keys", Lines).show(help_lines(self._where, self._table))
 
     def action_scroll(self, direction: str) -> None:
         """Scroll the list."""
         getattr(self.query_one("#keys", Lines), f"action_scroll_{direction}")()
 
 
-def help_lines(where: Where) -> tuple[Line, ...]:
+def help_lines(where: Where, table: tuple[Key, ...] = KEYS) -> tuple[Line, ...]:
     """Return the help: what acts on the engine, then the rest; greyed what is not for here."""
-    acting = [key for key in KEYS if key.role]
-    looking = [key for key in KEYS if not key.role]
+    acting = [key for key in table if key.role]
+    looking = [key for key in table if not key.role]
     return (
-        line(("These change something; each asks first, and Cancel is the default.", "head")),
+        line(
+            (
+                "These change something. They ask first, and Cancel is the default (but ! and y).",
+                "head",
+            )
+        ),
         *(_row(key, where) for key in acting),
         Line(),
         line(("These only look.", "head")),
         *(_row(key, where) for key in looking),
         Line(),
+        line(
+            (
+                "Keys can be changed in cockpit.toml (docs/tui.md); names are those of the help.",
+                "dim",
+            )
+        ),
         line(("The engine runs by itself. Closing this cockpit never stops it.", "dim")),
     )
 

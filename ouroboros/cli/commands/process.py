@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ouroboros.cli.options import Settings, SilentCommand
-from ouroboros.errors import MachineError
+from ouroboros.errors import InvalidParamsError, MachineError
 
 if TYPE_CHECKING:
     from rpc.address import Address
@@ -91,13 +91,18 @@ def _say(settings: Settings, text: str) -> None:
 
 @click.command(cls=SilentCommand)
 @click.option("--read-only", is_flag=True, help="Show everything, change nothing.")
+@click.option(
+    "--token-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Come with the rights of this token instead of your own.",
+)
 @click.pass_obj
-def tui_command(settings: Settings, *, read_only: bool) -> int:
+def tui_command(settings: Settings, *, read_only: bool, token_file: Path | None) -> int:
     """Attach the screen to the running engine; quitting it never stops the engine."""
-    from ouroboros.cli.reach import address_of, greet
+    from ouroboros.cli.reach import address_of, greet, with_token
 
     _need_terminal("tui")
-    address = address_of(settings)
+    address = with_token(address_of(settings), token_file)
     greet(settings, address)
     return _screen(settings, address, read_only=read_only)
 
@@ -123,3 +128,77 @@ def _screen(
 
     gc.enable()
     return run(address, read_only=read_only, farewell=farewell or FAREWELL)
+
+
+@click.command(cls=SilentCommand)
+@click.option("--port", default=7780, show_default=True, type=click.IntRange(0, 65535))
+@click.option("--read-only", is_flag=True, help="Show everything, change nothing.")
+@click.pass_obj
+def web_command(settings: Settings, *, port: int, read_only: bool) -> int:
+    """Serve the screen to browsers of this machine; one logs in with a token of the engine.
+
+    It listens on 127.0.0.1 only. From elsewhere, forward the port by SSH.
+    """
+    import asyncio
+
+    from ouroboros.cli.reach import address_of
+    from rpc.address import Remote
+
+    try:
+        from tui import web
+    except ModuleNotFoundError as error:
+        raise MachineError(
+            f"The web page needs a package that is not installed: {error.name}.",
+            hint="pip install 'ouroboros-daemon[web]'",
+        ) from None
+    address = address_of(settings)
+    if isinstance(address, Remote):
+        raise InvalidParamsError(
+            "The web page is served where the engine is, not over ssh://.",
+            hint="Start 'ouroboros web' there, and forward its port (ssh -L).",
+        )
+
+    def ready(url: str) -> None:
+        _say(settings, f"The cockpit is at {url} (ctrl+c ends it; the engine goes on).")
+
+    try:
+        asyncio.run(web.serve(address, port=port, read_only=read_only, on_ready=ready))
+    except KeyboardInterrupt:
+        return 0
+    return 0
+
+
+@click.command(cls=SilentCommand)
+@click.option("--from-seq", default=0, metavar="N", help="Begin after this entry.")
+@click.option("--speed", default=60.0, show_default=True, help="Times as fast as it was.")
+@click.option(
+    "--state",
+    type=click.Path(file_okay=False, exists=True, path_type=Path),
+    help="Folder with ledger.sqlite and evidence/ (a backup, another machine's).",
+)
+@click.pass_obj
+def replay_command(settings: Settings, from_seq: int, speed: float, state: Path | None) -> int:
+    """Walk through a recorded ledger in the screen; no engine is needed, and nothing is changed.
+
+    The ledger is only read: an engine may run beside it. What happened up to now is the recording.
+    """
+    from ouroboros.cli.reach import locate
+    from ouroboros.cli.replay import FASTEST, SLOWEST, Recording, dialled
+    from ouroboros.ledger.evidence import Evidence
+    from ouroboros.ledger.store import Store
+
+    if not SLOWEST <= speed <= FASTEST:
+        raise InvalidParamsError(f"Expected --speed from {SLOWEST:g} to {FASTEST:g}.")
+    _need_terminal("replay")
+    folder = state or locate(settings).state
+    with Store.open(folder / "ledger.sqlite", read_only=True) as store:
+        recording = Recording(store, Evidence(folder / "evidence"), speed=speed, begin=from_seq)
+        from tui.app import run
+
+        return run(
+            dialled(recording),
+            read_only=True,
+            farewell="",
+            player=recording,
+            clock_ns=lambda: recording.now_ns,
+        )
