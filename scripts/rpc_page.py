@@ -24,7 +24,7 @@ From Python: `ouroboros.client` (`Client`, `SyncClient`, `follow`). Examples in 
 
 | door | open | who comes in |
 |---|---|---|
-| unix socket | always; 0600 in a folder of 0700 | the engine's user and root, as `admin`; the kernel says who it is (`uid:NAME`) |
+| unix socket | always; 0600 in a folder of 0700 | the engine's user and root, as `admin`; the kernel says who it is (`uid:NAME`). A token that comes along says it instead (`token:NAME`), and only narrows |
 | second unix socket | `[rpc] socket` | whom `[rpc.users]` and `[rpc.groups]` name, with the role that stands there |
 | TCP | `[rpc] listen`; only loopback without TLS | whoever has a token (`token:NAME`), or this run's cookie file (0600, beside the ledger) |
 | `ouroboros rpc --stdio` | wherever the command can be started | whoever may start it: `--host ssh://user@host/path/of/repository` does so by SSH |

@@ -16,7 +16,8 @@ import msgspec
 from ouroboros.errors import OuroborosError
 from ouroboros.model.evaluation import Evaluation
 from ouroboros.model.snapshot import Explanation
-from ouroboros.model.state import Candidate
+from ouroboros.model.state import Candidate, Standing
+from ouroboros.model.verdict import Comparison
 from rpc import wire
 from tui.diff import Diff, render
 from tui.view import LedgerLine
@@ -25,6 +26,8 @@ from tui.words import Line, line
 PAGE = 65_536
 """Characters of a diff that are fetched at once."""
 LOG_LINES = 5_000
+STANDINGS = 30
+"""Measurements against the anchor that are read back."""
 _KEPT = 48
 _SETTLE_S = 0.08
 _AGAIN_S = 1.0
@@ -35,6 +38,19 @@ class Failed(msgspec.Struct, frozen=True):
     """The fetch did not work, and why."""
 
     text: str
+
+
+class _Total(msgspec.Struct, frozen=True):
+    """What a measurement against the anchor says, of all that its entry holds."""
+
+    anchor: str
+    commit: str
+    version: int
+    comparisons: tuple[Comparison, ...]
+
+
+class _Measured(msgspec.Struct, frozen=True):
+    event: _Total
 
 
 class DiffPages(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +89,7 @@ class Loader:
         self._values: OrderedDict[Key, Any] = OrderedDict()
         self._running: set[Key] = set()
         self._wanted: dict[str, Key] = {}
+        self._measured: dict[str, Standing] = {}
         self._current: dict[str, tuple[str, Any]] = {}
         self._asking: set[str] = set()
 
@@ -149,6 +166,37 @@ class Loader:
         result = await self._call(request)
         rendered = await asyncio.to_thread(render, result.text)
         return DiffPages(text=result.text, total=result.total, rendered=rendered)
+
+    def standings(self, newest: int) -> dict[str, Standing]:
+        """Measurements against the anchor by the commit that was measured; asked as they come.
+
+        Args:
+            newest: when the last one was taken (0: never), so that a new one is asked for.
+        """
+        if not newest:
+            return {}
+        known = self._get(("standings", str(newest)), self._standings)
+        if isinstance(known, dict):
+            self._measured = known
+        return self._measured
+
+    async def _standings(self) -> dict[str, Standing]:
+        request = wire.LedgerList(kind="anchor_measured", limit=STANDINGS)
+        found: dict[str, Standing] = {}
+        for row in (await self._call(request)).rows:
+            entry = await self._call(wire.LedgerGet(seq=row.seq))
+            event = msgspec.json.decode(entry.bytes, type=_Measured).event
+            found.setdefault(
+                event.commit,
+                Standing(
+                    anchor=event.anchor,
+                    commit=event.commit,
+                    version=event.version,
+                    ts=row.ts,
+                    comparisons=event.comparisons,
+                ),
+            )
+        return found
 
     def current(self, name: str, stamp: str, request: wire.Request[R]) -> R | Failed | None:
         """The newest answer to a question whose answer changes; asked again when `stamp` does.

@@ -3,6 +3,8 @@
 All foreign text passes `safe_line` here (and once more where it is painted).
 """
 
+from collections.abc import Mapping
+
 import msgspec
 
 from ouroboros.model.phase import Phase
@@ -413,15 +415,26 @@ def version_columns(width: int) -> tuple[Column, ...]:
         Column("age", 4),
         *commit,
         Column("change", 9),
+        Column("total", 9),
         Column("cand.", 6),
         Column("title"),
     )
 
 
 def version_rows(
-    view: View, now_ns: int, glyphs: Glyphs, *, width: int, wanted: str = "", marked: int = -1
+    view: View,
+    now_ns: int,
+    glyphs: Glyphs,
+    *,
+    width: int,
+    wanted: str = "",
+    marked: int = -1,
+    totals: Mapping[str, str] | None = None,
 ) -> tuple[Row, ...]:
-    """Return the versions, newest first; where the branch stands is marked, and what one marked."""
+    """Return the versions, newest first; where the branch stands is marked, and what one marked.
+
+    `totals`: the measured gains against the anchor, by commit.
+    """
     now = engine_now(view, now_ns)
     newest = view.state.versions[-1].number if view.state.versions else -1
     anchor = view.state.anchor.commit if view.state.anchor is not None else ""
@@ -432,6 +445,7 @@ def version_rows(
             width=width,
             sign=_sign(v, newest, marked, glyphs),
             note=" (anchor)" if anchor and v.commit == anchor else "",
+            total=(totals or {}).get(v.commit, ""),
         )
         for v in reversed(view.state.versions)
         if _said(wanted, f"v{v.number} {v.candidate} {v.title} {v.commit}")
@@ -448,7 +462,7 @@ def _sign(v: Version, newest: int, marked: int, glyphs: Glyphs) -> str:
     return glyphs.here if v.number == newest else ""
 
 
-def _version_row(v: Version, now: int, *, width: int, sign: str, note: str) -> Row:
+def _version_row(v: Version, now: int, *, width: int, sign: str, note: str, total: str) -> Row:
     role = "" if v.active else "muted"
     commit = (line((words.short(v.commit), "dim")),) if width >= 70 else ()  # noqa: PLR2004 - as above
     undone = "" if v.active else " (undone)"
@@ -458,6 +472,7 @@ def _version_row(v: Version, now: int, *, width: int, sign: str, note: str) -> R
         line((words.age(now - v.ts), "dim")),
         *commit,
         line((words.percent(v.change) if v.change is not None else "", role or "good")),
+        line((total, role or "strong")),
         line((safe_line(v.candidate, limit=12), role)),
         line((f"{safe_line(v.title)}{undone}", role), (note, "info")),
     )

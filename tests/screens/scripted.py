@@ -407,7 +407,7 @@ class ScriptedEngine:
                 text=f"{s.entry.event.kind} in the ledger",
             )
             for s in reversed(self.entries[begin:end])
-            if isinstance(s, Stored)
+            if isinstance(s, Stored) and request.kind in ("", s.entry.event.kind)
         )
         return wire.LedgerPage(rows=rows, next=begin + 1 if begin else 0)
 

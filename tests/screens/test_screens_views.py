@@ -126,6 +126,26 @@ async def test_two_versions_are_compared(sit: Sit, engine: ScriptedEngine) -> No
         assert "+    for char in text:" in seat.text
 
 
+async def test_versions_say_their_measured_gain_against_the_anchor(
+    sit: Sit, engine: ScriptedEngine
+) -> None:
+    for name, change in (("c1", -0.31), ("c3", -0.37)):
+        engine.emit(
+            ev.AnchorMeasured(
+                anchor=commit("base"),
+                commit=commit(name),
+                version=1,
+                series=(),
+                comparisons=(comparison(change, stage="anchor"),),
+            )
+        )
+    async with sit(engine, (120, 40)) as seat:
+        await seat.press("4")
+        await seat.until(lambda: "-37.0 %" in seat.text, "of the newest")
+        assert "-31.0 %" in seat.text
+        assert "against the anchor  cpu of tokenize -37.0 %" in seat.text
+
+
 async def test_the_ledger_is_asked_by_kind_and_number(sit: Sit, engine: ScriptedEngine) -> None:
     async with sit(engine) as seat:
         await seat.press("5", "slash", *"kind:held seq:9", "enter")

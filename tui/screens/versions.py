@@ -74,8 +74,16 @@ class VersionsScreen(Deck):
         """Bring everything up to date."""
         table = self.table
         width = table.size.width
+        newest = view.state.standing.ts if view.state.standing is not None else 0
+        totals = self.loader.standings(newest)
         rows = version_rows(
-            view, now_ns, self.glyphs, width=width, wanted=self.wanted, marked=self._marked
+            view,
+            now_ns,
+            self.glyphs,
+            width=width,
+            wanted=self.wanted,
+            marked=self._marked,
+            totals={commit: total_of(one) for commit, one in totals.items()},
         )
         table.show(version_columns(width), rows)
         chosen = self._chosen_version(view)
@@ -83,7 +91,7 @@ class VersionsScreen(Deck):
             self.note.show((line(("No version yet.", "dim")),))
             self.diff.show(())
             return
-        self.note.show(about(view, chosen))
+        self.note.show(about(view, chosen, totals.get(chosen.commit)))
         self._show_diff()
 
     # --- comparing ------------------------------------------------------------------------------
@@ -179,7 +187,13 @@ class VersionsScreen(Deck):
             self.app.go_back()
 
 
-def about(view: View, version: Version) -> tuple[Line, ...]:
+def total_of(standing: Standing) -> str:
+    """The largest measured total of a version against the anchor, in few characters."""
+    known = [c.change for c in standing.comparisons if c.change is not None and c.scale == "ratio"]
+    return words.percent(max(known, key=abs)) if known else ""
+
+
+def about(view: View, version: Version, standing: Standing | None) -> tuple[Line, ...]:
     """What a version is, and what it gained against the anchor, where that was measured."""
     kind = f"made by {safe_line(version.candidate)}" if version.candidate else ""
     if version.restores >= 0:
@@ -193,14 +207,14 @@ def about(view: View, version: Version) -> tuple[Line, ...]:
             ("  ANCHOR" if is_anchor else "", "info"),
         ),
         line(("commit ", "dim"), safe_line(version.commit), (f"  {kind}", "dim")),
-        *standing_lines(view.state.standing, version),
+        *standing_lines(standing),
         line(("R returns the branch to this version, by a new commit.", "dim")),
     )
 
 
-def standing_lines(standing: Standing | None, version: Version) -> tuple[Line, ...]:
-    """The measured total of the version against the anchor; none where it was not measured."""
-    if standing is None or standing.commit != version.commit:
+def standing_lines(standing: Standing | None) -> tuple[Line, ...]:
+    """The measured total of a version against the anchor; none where it was not measured."""
+    if standing is None:
         return ()
     parts = [
         f"{safe_line(c.metric, limit=12)} of {safe_line(c.benchmark, limit=20)} "
