@@ -15,6 +15,7 @@ he is and takes a WebSocket from any origin. So nothing of it is reached here bu
 """
 
 import asyncio
+import contextlib
 import html
 import logging
 import secrets
@@ -110,13 +111,30 @@ class Page(AppService):
                 del environment[name]
         return environment | self._gate.told(self._session)
 
+    async def end(self) -> None:
+        """Ask the cockpit to leave, and see that nothing of it is left."""
+        try:
+            async with asyncio.timeout(_CLOSE_S):
+                await self.stop()
+        except TimeoutError:
+            _log.warning("a cockpit of %s did not leave, and is killed", self._session.actor)
+        process = self._process
+        if process is None:
+            return
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+        process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001 - there is no other way
+
 
 class Gate(Server):
     """The web server: log-in, checks, and behind them the page and its WebSocket."""
 
     def __init__(self, address: Local | Network, *, port: int, read_only: bool) -> None:
         """Take the engine's address, and where to listen on 127.0.0.1."""
-        command = shlex.join([sys.executable, "-I", "-X", "utf8", "-m", "tui.served"])
+        argv = [sys.executable, "-I", "-X", "utf8", "-m", "tui.served"]
+        command = f"exec {shlex.join(argv)}"  # a shell starts it, and must not stay between
         super().__init__(command, host="127.0.0.1", port=port, title="Ouroboros")
         self._address = address
         self._read_only = read_only
@@ -285,7 +303,7 @@ class Gate(Server):
             _log.warning("a page of %s sent what is none of the protocol", session.actor)
         finally:
             self._pages -= 1
-            await page.stop()
+            await page.end()
         return socket
 
 
