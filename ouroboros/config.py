@@ -22,6 +22,17 @@ from typing import Any
 import msgspec
 
 from ouroboros.config_checks import contradictions
+from ouroboros.config_service import Service, service_problems
+from ouroboros.config_values import Duration as Duration
+from ouroboros.config_values import Section as Section
+from ouroboros.config_values import Size as Size
+from ouroboros.config_values import duration_text as duration_text
+from ouroboros.config_values import mebibytes as mebibytes
+from ouroboros.config_values import parse_duration as parse_duration
+from ouroboros.config_values import parse_size as parse_size
+from ouroboros.config_values import seconds as seconds
+from ouroboros.config_values import size_text as size_text
+from ouroboros.config_values import written as written
 from ouroboros.errors import ConfigError
 from ouroboros.model.evaluation import Assurance, Containment
 from ouroboros.model.events import Setting
@@ -63,102 +74,6 @@ class Fdr(StrEnum):
 
     CONFIRM = "confirm"
     E_LOND = "e-lond"
-
-
-class Duration(int):
-    """Nanoseconds, written as `"90s"`, `"250ms"`, `"5m"`, `"1h"`, `"2d"` or a number of seconds."""
-
-    __slots__ = ()
-
-    @property
-    def seconds(self) -> float:
-        """The duration in seconds."""
-        return self / 1e9
-
-
-class Size(int):
-    """Bytes, written as `"64KiB"`, `"512MiB"`, `"1GiB"` or a number of bytes."""
-
-    __slots__ = ()
-
-
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB)")
-_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
-_BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
-
-
-def parse_duration(value: object) -> Duration:
-    """Return nanoseconds.
-
-    Raises:
-        ValueError: not a positive duration in a known unit.
-    """
-    if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
-        return Duration(round(value * 1e9))
-    match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
-    if match is None or float(match[1]) <= 0:
-        raise ValueError(f'Expected a duration such as "90s", "5m" or "1h", got {value!r}')
-    return Duration(round(float(match[1]) * _SECONDS[match[2]] * 1e9))
-
-
-def parse_size(value: object) -> Size:
-    """Return bytes.
-
-    Raises:
-        ValueError: not a positive size in a known unit.
-    """
-    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
-        return Size(value)
-    match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
-    if match is None or float(match[1]) <= 0:
-        raise ValueError(f'Expected a size such as "512MiB" or "1GiB", got {value!r}')
-    return Size(round(float(match[1]) * _BYTES[match[2]]))
-
-
-_DURATION_UNITS = {"h": 3600 * 10**9, "m": 60 * 10**9, "s": 10**9, "ms": 10**6}
-_SIZE_UNITS = {"GiB": 1 << 30, "MiB": 1 << 20, "KiB": 1 << 10, "B": 1}
-
-
-def duration_text(value: Duration) -> str | float:
-    """Return a duration as `parse_duration` reads it: the largest unit that fits exactly."""
-    for unit, size in _DURATION_UNITS.items():
-        if value % size == 0:
-            return f"{value // size}{unit}"
-    return value.seconds
-
-
-def size_text(value: Size) -> str:
-    """Return a size as `parse_size` reads it: the largest unit that fits exactly."""
-    unit, size = next((u, s) for u, s in _SIZE_UNITS.items() if value % s == 0)
-    return f"{value // size}{unit}"
-
-
-def written(value: object) -> str | float:
-    """Return a duration or size as it stands in the file; the encoder's hook.
-
-    Raises:
-        NotImplementedError: neither of them.
-    """
-    if isinstance(value, Duration):
-        return duration_text(value)
-    if isinstance(value, Size):
-        return size_text(value)
-    raise NotImplementedError(type(value))
-
-
-def seconds(value: float) -> Duration:
-    """Return a duration of that many seconds."""
-    return parse_duration(value)
-
-
-def mebibytes(value: int) -> Size:
-    """Return a size of that many MiB."""
-    return Size(value << 20)
-
-
-class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Root of all tables of the file: unknown keys are errors."""
 
 
 class Target(Section, frozen=True, kw_only=True):
@@ -612,6 +527,7 @@ class Config(Section, frozen=True, kw_only=True):
     proposers: Proposers = msgspec.field(default_factory=Proposers)
     ledger: Ledger = msgspec.field(default_factory=Ledger)
     rpc: Rpc = msgspec.field(default_factory=Rpc)
+    service: Service = msgspec.field(default_factory=Service)
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
@@ -887,7 +803,13 @@ def _check(config: Config, text: str, origin: str) -> None:
     _check_network(config, text, origin)
     _check_ledger(config.ledger, text, origin)
     _check_rpc(config.rpc, text, origin)
+    _check_service(config, text, origin)
     _check_contradictions(config, text, origin)
+
+
+def _check_service(config: Config, text: str, origin: str) -> None:
+    for what, key in service_problems(config.service):
+        raise _error(what, key, text, origin)
 
 
 def _check_contradictions(config: Config, text: str, origin: str) -> None:

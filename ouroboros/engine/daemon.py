@@ -36,6 +36,7 @@ from ouroboros.engine.pipeline import Pipeline
 from ouroboros.engine.promotion import Promoter
 from ouroboros.engine.reconcile import reconcile
 from ouroboros.engine.recorder import Recorder
+from ouroboros.engine.service import ServiceKeeper
 from ouroboros.engine.tags import Tagger
 from ouroboros.engine.tasks import cancel_and_wait, spawn
 from ouroboros.engine.upkeep import Upkeep
@@ -123,7 +124,8 @@ class Engine:
         self._forwarder = Forwarder(self._core)
         self._tagger = Tagger(self._core)
         budgets = Budgets(self._core)
-        watch = Watch(self._core, budgets, self._promoter)
+        self._service = ServiceKeeper(self._core, self._promoter)
+        watch = Watch(self._core, budgets, self._promoter, self._service)
         self._pipeline = Pipeline(self._core, budgets, self._promoter, watch)
         self._anchors = Anchors(self._core)
         self._limits = LiveLimits(self._core, budgets.policies)
@@ -197,6 +199,7 @@ class Engine:
             spawn(self.inside.run(), "metrics"),
             spawn(self._upkeep.run(), "upkeep"),
             spawn(self._heads.run(), "heads"),
+            spawn(self._service.run(), "service"),
         ]
 
     async def _resume_work(self) -> None:
@@ -230,6 +233,7 @@ class Engine:
         grace = core.config.config.engine.shutdown_grace.seconds
         await self._pipeline.close(grace)
         await cancel_and_wait(*self._tasks)
+        await self._service.close()
         await core.deps.executor.close()
         if self._tasks:  # an engine that never started has nothing to say
             await self._last_entry()

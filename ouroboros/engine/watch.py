@@ -15,6 +15,7 @@ from ouroboros.config import Config
 from ouroboros.engine.budgets import Budgets
 from ouroboros.engine.core import Core, pairs_done, plan_for, prior_of
 from ouroboros.engine.promotion import Promoter
+from ouroboros.engine.service import ServiceKeeper
 from ouroboros.errors import CancelledByHumanError, MeasurementError
 from ouroboros.governor.anchor import compared
 from ouroboros.governor.evidence import numbers
@@ -31,8 +32,11 @@ LOOK_S = 60.0
 class Watch:
     """Decides kept or rolled back for promoted candidates."""
 
-    def __init__(self, core: Core, budgets: Budgets, promoter: Promoter) -> None:
+    def __init__(
+        self, core: Core, budgets: Budgets, promoter: Promoter, service: ServiceKeeper
+    ) -> None:
         self._core = core
+        self._service = service
         self._budgets = budgets
         self._promoter = promoter
 
@@ -68,6 +72,7 @@ class Watch:
             blind = str(error)
         if evaluation.status is EvaluationStatus.ERROR:
             blind = evaluation.cause
+        worse = worse or await self._service.settled(c)
         if worse:
             await core.alert("regression", "critical", worse, c.id)
             await self._promoter.rollback_until_it_holds(c.id, f"watch: {worse}")

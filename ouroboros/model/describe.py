@@ -59,11 +59,15 @@ def _engine(event: ev.Event) -> str:
             about = f" {_name(event.candidate)}" if event.candidate else ""
             return f"{_name(event.severity)}{about}: {safe_line(event.text)}"
         case _:
-            return _ledger(event) or _rollback(event)
+            return _ordered(event) or _ledger(event) or _rollback(event)
 
 
-def _ledger(event: ev.Event) -> str:
+def _ordered(event: ev.Event) -> str:
     match event:
+        case ev.ServiceNoted():
+            took = f" in {event.took_ns / 1e9:.2f} s" if event.took_ns > 0 else ""
+            said = f"service {_name(event.what)}: version {event.version}{took}"
+            return _because(said, event.text)
         case ev.AlertSilenced():
             return _because(_until(f"alerts {_name(event.codes)} silenced", event), event.reason)
         case ev.FreezeSet():
@@ -73,6 +77,12 @@ def _ledger(event: ev.Event) -> str:
             return _because(f"worker {_name(event.worker)} {now}", event.reason)
         case ev.HoldAsked():
             return _because(f"{_name(event.candidate)} to be held for a human", event.reason)
+        case _:
+            return ""
+
+
+def _ledger(event: ev.Event) -> str:
+    match event:
         case ev.AlertAcked():
             return _because(f"alert {event.alert} acknowledged", event.reason)
         case ev.EpochStarted():

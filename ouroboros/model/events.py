@@ -139,6 +139,21 @@ class WorkerDrained(Event, frozen=True, kw_only=True):
     reason: str
 
 
+class ServiceNoted(Event, frozen=True, kw_only=True):
+    """Something happened to the target's running process.
+
+    `what`: `started`, `adopted`, `reloaded`, `restarted`, `failed` (of a reload), `crashed`,
+    `unhealthy`, `stopped`. `version` is what it serves from here on, `took_ns` how long it took to
+    be healthy again, `pid` 0 where the engine does not run it.
+    """
+
+    what: str
+    version: int
+    text: str
+    pid: int = 0
+    took_ns: int = 0
+
+
 class AlertSilenced(Event, frozen=True, kw_only=True):
     """Alerts whose code fits `codes` (shell-style) are recorded but not sent until `until_ns`.
 
@@ -527,6 +542,7 @@ AnyEvent = (
     | TokenRevoked
     | FreezeSet
     | WorkerDrained
+    | ServiceNoted
     | AlertSilenced
     | HoldAsked
     | Calibrated

@@ -176,6 +176,16 @@ class Frozen(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class Serving(msgspec.Struct, frozen=True, kw_only=True):
+    """The target's running process, as last noted; see `ouroboros.model.events.ServiceNoted`."""
+
+    what: str
+    version: int
+    pid: int
+    ts: int
+    text: str
+
+
 class Token(msgspec.Struct, frozen=True, kw_only=True):
     """A key to the doors of the network; see `ouroboros.model.events.TokenCreated`."""
 
@@ -228,6 +238,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     """The freeze that a human set, beside the configured windows; it may be over."""
     drained: tuple[str, ...] = ()
     """Workers that a human took out of service: they begin no evaluation."""
+    serving: Serving | None = None
+    """The target's running process; None where there never was one."""
     overrides: Mapping[str, ev.Setting] = {}
     """Thresholds that a human changed at run time, by dotted key."""
     tests: int = 0
@@ -495,6 +507,11 @@ def _engine(state: State, event: ev.AnyEvent, stored: Stored) -> State:  # noqa:
             return replace(state, alerts=seen)
         case ev.FreezeSet() | ev.AlertSilenced() | ev.HoldAsked() | ev.WorkerDrained():
             return _ordered(state, event, ts, actor)
+        case ev.ServiceNoted():
+            noted = Serving(
+                what=event.what, version=event.version, pid=event.pid, ts=ts, text=event.text
+            )
+            return replace(state, serving=noted)
         case ev.PromotionStarted() | ev.RollbackStarted() | ev.RollForwardStarted():
             return replace(state, intent=_intent(event))
         case ev.RollForwardFailed():

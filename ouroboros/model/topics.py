@@ -30,6 +30,7 @@ ENGINE_TOPICS: dict[type[ev.Event], str] = {
     ev.LimitsChanged: "governor.limits_changed",
     ev.FreezeSet: "governor.freeze_set",
     ev.WorkerDrained: "worker.drained",
+    ev.ServiceNoted: "service.noted",
     ev.Calibrated: "governor.calibrated",
     ev.AnchorMoved: "governor.anchor_moved",
     ev.AnchorMeasured: "governor.anchor_measured",

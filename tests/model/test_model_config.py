@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ouroboros.config import Mode, line_of, load, parse, parse_duration, parse_size, schema
+from ouroboros.config import Config, Mode, line_of, load, parse, parse_duration, parse_size, schema
 from ouroboros.errors import ConfigError
 
 
@@ -211,3 +211,31 @@ def test_no_bytes_crash_the_reader(source: bytes) -> None:
         parse(source)
     except ConfigError as error:
         assert str(error)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[service]\ncommand = ["a"]\nstatus = ["b"]', "Either the engine runs it"),
+        ('[service]\nstatus = ["b"]', "Only what the engine runs can be restarted"),
+        ('[service]\nstatus = ["b"]\n[service.reload]\nby = "signal"', "can be sent a signal"),
+        ('[service]\ncommand = ["a"]\n[service.reload]\nby = "http"', "needs a URL"),
+        ('[service]\ncommand = ["a"]\n[service.reload]\nby = "command"', "needs one"),
+        ('[service]\ncommand = ["a"]\n[service.reload]\nby = "signal"\nsignal = "KILL"', "HUP"),
+        ('[service]\ncommand = ["a"]\n[service.health]\nurl = "ftp://x"', "Expected http://"),
+        ('[service]\ncommand = ["a"]\n[service.limits]\nmax_error_rate = 0.1', "own numbers"),
+        ('[service.health]\nurl = "http://x"', "There is no service"),
+        ('[service]\ncommand = ["a"]\n[service.health]\nfailures = 0', "at least 1"),
+        ("[service]\nport = 3", "port"),
+    ],
+)
+def test_a_service_that_makes_no_sense_is_told(text: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        parse(text.encode())
+
+
+def test_a_service_is_read() -> None:
+    found = parse(b'[service]\ncommand = ["{python}", "-m", "app"]\nwatch = "2m"\n').config.service
+    assert found.configured
+    assert found.watch.seconds == 120
+    assert not Config().service.configured

@@ -6,7 +6,7 @@ from textual.widget import Widget
 
 from ouroboros.model.insight import Worker
 from ouroboros.model.oversight import GovernorStatus
-from ouroboros.model.state import Standing
+from ouroboros.model.state import Serving, Standing
 from ouroboros.model.text import safe_line
 from rpc import wire
 from tui import asks, words
@@ -58,7 +58,12 @@ class GovernorScreen(Deck):
             return
         workers = self.loader.current("workers", str(view.state.seq), wire.WorkerList())
         self.page.show(
-            governor_lines(found, workers if isinstance(workers, tuple) else (), self.glyphs)
+            governor_lines(
+                found,
+                workers if isinstance(workers, tuple) else (),
+                self.glyphs,
+                serving=view.state.serving,
+            )
         )
 
     def action_freeze(self) -> None:
@@ -69,12 +74,17 @@ class GovernorScreen(Deck):
 
 
 def governor_lines(
-    g: GovernorStatus, workers: tuple[Worker, ...], glyphs: Glyphs
+    g: GovernorStatus,
+    workers: tuple[Worker, ...],
+    glyphs: Glyphs,
+    *,
+    serving: Serving | None = None,
 ) -> tuple[Line, ...]:
     """Return the page."""
     return (
         line(("Mode  ", "head"), (safe_line(g.mode), "strong"), _frozen(g)),
         line(("policy ", "dim"), safe_line(g.policy)[:16]),
+        *_section("Service", _service(serving, g.now_ns, glyphs)),
         *_section("Circuit breaker", _circuit(g, glyphs)),
         *_section("Budgets", _budgets(g)),
         *_section("Against the anchor", _anchor(g)),
@@ -94,6 +104,27 @@ def _frozen(g: GovernorStatus) -> tuple[str, str]:
     by = f" by {safe_line(g.frozen_by, limit=30)}" if g.frozen_by else " by the configuration"
     why = f": {safe_line(g.frozen_reason, limit=80)}" if g.frozen_reason else ""
     return (f"   FROZEN until {safe_line(g.frozen_until)}{by}{why}", "wait")
+
+
+_SERVES = ("started", "adopted", "reloaded", "restarted")
+
+
+def _service(serving: Serving | None, now_ns: int, glyphs: Glyphs) -> list[Line]:
+    """The target's running process, as the ledger last heard of it."""
+    if serving is None:
+        return []
+    good = serving.what in _SERVES
+    mark = (glyphs.good, "good") if good else (glyphs.bad, "bad")
+    pid = f", pid {serving.pid}" if serving.pid else ""
+    why = f": {safe_line(serving.text, limit=200)}" if serving.text else ""
+    age = words.age(now_ns - serving.ts)
+    return [
+        line(
+            (f"  {mark[0]} {safe_line(serving.what, limit=20).upper()}", mark[1]),
+            f"  v{serving.version}",
+            (f"{pid}, {age} ago{why}" if age != "now" else f"{pid}, just now{why}", "dim"),
+        )
+    ]
 
 
 def _circuit(g: GovernorStatus, glyphs: Glyphs) -> list[Line]:
