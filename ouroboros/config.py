@@ -21,6 +21,7 @@ from typing import Any
 
 import msgspec
 
+from ouroboros.config_alerts import Alerts, alert_problems
 from ouroboros.config_checks import contradictions
 from ouroboros.config_service import Service, service_problems
 from ouroboros.config_values import Duration as Duration
@@ -528,6 +529,7 @@ class Config(Section, frozen=True, kw_only=True):
     ledger: Ledger = msgspec.field(default_factory=Ledger)
     rpc: Rpc = msgspec.field(default_factory=Rpc)
     service: Service = msgspec.field(default_factory=Service)
+    alerts: Alerts = msgspec.field(default_factory=Alerts)
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
@@ -808,7 +810,7 @@ def _check(config: Config, text: str, origin: str) -> None:
 
 
 def _check_service(config: Config, text: str, origin: str) -> None:
-    for what, key in service_problems(config.service):
+    for what, key in (*service_problems(config.service), *alert_problems(config.alerts)):
         raise _error(what, key, text, origin)
 
 

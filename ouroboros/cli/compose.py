@@ -25,6 +25,7 @@ from ouroboros.cli.guards import check_packages
 from ouroboros.cli.logs import start_logging
 from ouroboros.cli.reach import is_answering
 from ouroboros.config import FILE_NAME, Config, Loaded, load
+from ouroboros.engine.alive import notify
 from ouroboros.engine.core import Deps
 from ouroboros.engine.daemon import Engine
 from ouroboros.engine.journal import Journals
@@ -179,8 +180,10 @@ async def serve(paths: Paths, *, on_ready: Callable[[Path], None]) -> int:
         _on_signals(engine)
         try:
             on_ready(paths.socket)
+            notify("READY=1")
             await engine.run()
         finally:
+            notify("STOPPING=1")
             _log.info("draining")
             await server.close()
     return 0

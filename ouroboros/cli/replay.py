@@ -83,7 +83,7 @@ class Recording:
         at = f"entry {self.state.seq:,} of {self.size:,}, {moment_text(self.now_ns, 'UTC')}"
         if self.state.seq >= self.size:
             return f"REPLAY  {at}: the end"
-        how = f"{self._speed:g} x" if self.playing else "stopped"
+        how = f"{self._speed:g} x" + ("" if self.playing else ", stopped")
         return f"REPLAY  {at}, {how}  (space stops and goes on, < > speed, . one entry)"
 
     async def played(self, after: int) -> AsyncIterator[Item]:

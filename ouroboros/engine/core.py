@@ -117,6 +117,8 @@ class Core:
     """What the executor is asked to measure besides candidates; cancelled where all must stop."""
     pythons: dict[str, str] = field(default_factory=dict)
     on_full: Callable[[], None] = lambda: None
+    deliver: Callable[[Alert], None] = lambda _: None
+    """Begins to deliver an alert to the configured sinks; does not wait."""
     promoting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
@@ -213,6 +215,7 @@ class Core:
         )
         if is_silenced(self.state, code, stored.entry.ts):
             return
+        self.deliver(alert)
         for sink in self.deps.sinks:
             try:
                 await sink.send(alert)

@@ -15,6 +15,7 @@ import msgspec
 
 from ouroboros.config import Loaded
 from ouroboros.engine import recovery, tokens
+from ouroboros.engine.alive import stay_heard
 from ouroboros.engine.anchors import Anchors
 from ouroboros.engine.answers import Answers
 from ouroboros.engine.api import Exported, LedgerReport, LossyEvent, Submission
@@ -25,6 +26,7 @@ from ouroboros.engine.circuit import break_circuit
 from ouroboros.engine.consent import consent
 from ouroboros.engine.core import Core, Deps
 from ouroboros.engine.cycles import LOOK_S, Cycles
+from ouroboros.engine.delivery import Deliveries
 from ouroboros.engine.disk import Disk
 from ouroboros.engine.forward import Forwarder
 from ouroboros.engine.freeze import frozen_until
@@ -148,6 +150,7 @@ class Engine:
             self._core, lambda: self._cycles.running or bool(self._core.measuring)
         )
         self._heads = HeadKeeper(self._core)
+        self._deliveries = Deliveries(self._core)
         self._sampler = ProcessSampler()
         self._sample = self._sampler.sample()
         self._tasks: list[asyncio.Task[None]] = []
@@ -200,7 +203,10 @@ class Engine:
             spawn(self._upkeep.run(), "upkeep"),
             spawn(self._heads.run(), "heads"),
             spawn(self._service.run(), "service"),
+            spawn(stay_heard(core), "alive"),
         ]
+        core.deliver = self._deliveries.send
+        self._deliveries.resume()
 
     async def _resume_work(self) -> None:
         """Finish a move back or forward first; then drive everything that is on its way."""
@@ -234,6 +240,7 @@ class Engine:
         await self._pipeline.close(grace)
         await cancel_and_wait(*self._tasks)
         await self._service.close()
+        await self._deliveries.close()
         await core.deps.executor.close()
         if self._tasks:  # an engine that never started has nothing to say
             await self._last_entry()

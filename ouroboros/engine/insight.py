@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from ouroboros.config import parse
 from ouroboros.engine.core import Core
+from ouroboros.engine.delivery import tried
 from ouroboros.engine.logring import LogRing
 from ouroboros.errors import ConfigError, NotFoundError, WaitTimeoutError
 from ouroboros.metrics.series import SeriesStore
@@ -232,6 +233,9 @@ class Insight:
             except Exception as error:  # noqa: BLE001 - foreign ground; the outcome is the answer
                 problem = safe_line(f"{type(error).__name__}: {error}", limit=300)
             outcomes.append(Delivery(sink=safe_line(sink.name), ok=not problem, problem=problem))
+        for name, config in self._core.config.config.alerts.sinks.items():
+            problem = await tried(name, config, alert)
+            outcomes.append(Delivery(sink=safe_line(name), ok=not problem, problem=problem))
         return tuple(outcomes)
 
 

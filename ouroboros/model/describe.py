@@ -64,6 +64,12 @@ def _engine(event: ev.Event) -> str:
 
 def _ordered(event: ev.Event) -> str:
     match event:
+        case ev.AlertDelivered():
+            tries = f" after {event.tries} tries" if event.tries > 1 else ""
+            if event.problem:
+                said = f"alert {event.alert} did not reach {_name(event.sink)}{tries}"
+                return _because(said, event.problem)
+            return f"alert {event.alert} reached {_name(event.sink)}{tries}"
         case ev.ServiceNoted():
             took = f" in {event.took_ns / 1e9:.2f} s" if event.took_ns > 0 else ""
             said = f"service {_name(event.what)}: version {event.version}{took}"

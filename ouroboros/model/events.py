@@ -239,6 +239,15 @@ class AlertRaised(Event, frozen=True, kw_only=True):
     candidate: str = ""
 
 
+class AlertDelivered(Event, frozen=True, kw_only=True):
+    """A sink took an alert after so many tries; or did not, and `problem` says why."""
+
+    alert: int
+    sink: str
+    tries: int
+    problem: str = ""
+
+
 class AlertAcked(Event, frozen=True, kw_only=True):
     """Somebody has seen an alert; `alert` is the number of its entry."""
 
@@ -554,6 +563,7 @@ AnyEvent = (
     | CycleFinished
     | AlertRaised
     | AlertAcked
+    | AlertDelivered
     | EpochStarted
     | Reconciled
     | RetentionApplied

@@ -157,6 +157,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     acked_ns: int = 0
     silenced: bool = False
     """Whether it was not sent, since somebody had silenced its code."""
+    settled: tuple[str, ...] = ()
+    """Sinks that took it, or that did not and are not tried any more."""
 
 
 class Silence(msgspec.Struct, frozen=True, kw_only=True):
@@ -507,6 +509,12 @@ def _engine(state: State, event: ev.AnyEvent, stored: Stored) -> State:  # noqa:
             return replace(state, alerts=seen)
         case ev.FreezeSet() | ev.AlertSilenced() | ev.HoldAsked() | ev.WorkerDrained():
             return _ordered(state, event, ts, actor)
+        case ev.AlertDelivered():
+            told = tuple(
+                replace(a, settled=(*a.settled, event.sink)) if a.seq == event.alert else a
+                for a in state.alerts
+            )
+            return replace(state, alerts=told)
         case ev.ServiceNoted():
             noted = Serving(
                 what=event.what, version=event.version, pid=event.pid, ts=ts, text=event.text

@@ -45,6 +45,7 @@ ENGINE_TOPICS: dict[type[ev.Event], str] = {
     ev.CycleFinished: "cycle.finished",
     ev.AlertRaised: "alert.fired",
     ev.AlertAcked: "alert.acked",
+    ev.AlertDelivered: "alert.delivered",
     ev.AlertSilenced: "alert.silenced",
     ev.HoldAsked: "candidate.hold_asked",
     ev.RollbackStarted: "rollback.started",

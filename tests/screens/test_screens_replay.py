@@ -100,8 +100,10 @@ async def test_space_stops_it_and_dots_go_entry_by_entry(recorded: Store, tmp_pa
         await asyncio.sleep(0)
         assert played.state.seq == at + 3
         assert not seat.asking
-        await seat.press("greater_than_sign", "greater_than_sign", "less_than_sign", "space")
-        assert "2 x" in seat.text
+        await seat.press("greater_than_sign", "greater_than_sign", "less_than_sign")
+        assert "2 x, stopped" in seat.text
+        await seat.press("space")
+        await seat.until(lambda: "stopped" not in seat.text, "it goes on")
 
 
 async def test_nothing_can_be_done_to_a_recording(recorded: Store, tmp_path: Path) -> None:
