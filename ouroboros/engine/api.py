@@ -117,7 +117,7 @@ class Inside(Protocol):
         """Return who evaluates."""
         ...
 
-    def points(self, name: str, *, begin: int, end: int, step_s: float) -> Points:
+    async def points(self, name: str, *, begin: int, end: int, step_s: float) -> Points:
         """Return a series; `NotFoundError`, `InvalidParamsError`."""
         ...
 

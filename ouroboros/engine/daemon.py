@@ -136,7 +136,7 @@ class Engine:
         self._cycles = Cycles(self._core, self._pipeline, self._limits)
         self._disk = Disk(self._core)
         self._counts: _Counted | None = None
-        self.inside = Insight(self._core, self.status)
+        self.inside = Insight(self._core, self.status, self._service.newest)
         self.orders = Orders(
             self._core,
             answers=self._answers,

@@ -17,6 +17,7 @@ from ouroboros.engine.core import Core
 from ouroboros.engine.delivery import tried
 from ouroboros.engine.logring import LogRing
 from ouroboros.errors import ConfigError, NotFoundError, WaitTimeoutError
+from ouroboros.governor.vitals import VitalSample
 from ouroboros.metrics.series import SeriesStore
 from ouroboros.model import events as ev
 from ouroboros.model.insight import (
@@ -53,6 +54,11 @@ METRICS = (
     Metric(name="host_cpu_percent", unit="percent", kind="gauge", text="CPU, of all cores."),
     Metric(name="host_memory_available_bytes", unit="bytes", kind="gauge", text="Free memory."),
     Metric(name="state_disk_free_bytes", unit="bytes", kind="gauge", text="Free in the state."),
+    Metric(name="service_rss_bytes", unit="bytes", kind="gauge", text="The target's service."),
+    Metric(name="service_cpu_percent", unit="percent", kind="gauge", text="Its CPU, of one core."),
+    Metric(name="service_requests", unit="1/s", kind="gauge", text="Requests that it answers."),
+    Metric(name="service_latency_seconds", unit="seconds", kind="gauge", text="Of a request."),
+    Metric(name="service_error_rate", unit="ratio", kind="gauge", text="Of its requests."),
 )
 """What is sampled; names end in their unit where they have one."""
 
@@ -60,12 +66,19 @@ METRICS = (
 class Insight:
     """Answers questions about one engine."""
 
-    def __init__(self, core: Core, status: Callable[[], EngineStatus]) -> None:
-        """Take the engine's inside and its status."""
+    def __init__(
+        self,
+        core: Core,
+        status: Callable[[], EngineStatus],
+        vitals: Callable[[], VitalSample | None] = lambda: None,
+    ) -> None:
+        """Take the engine's inside, its status, and what the target's service showed last."""
+        self._vitals = vitals
+        self._before: VitalSample | None = None
         self._core = core
         self._status = status
         self._ring = LogRing()
-        self._series = SeriesStore(METRICS)
+        self._series = SeriesStore(METRICS, core.deps.ledger.with_name("metrics.sqlite"))
         self._process = psutil.Process(core.deps.pid)
 
     # --- living ---------------------------------------------------------------------------------
@@ -77,6 +90,7 @@ class Insight:
     def close(self) -> None:
         """Stop keeping the log."""
         logging.getLogger().removeHandler(self._ring)
+        self._series.close()
 
     async def run(self) -> None:
         """Take a sample now and then, for as long as the engine runs."""
@@ -86,8 +100,8 @@ class Insight:
             await asyncio.sleep(SAMPLE_S)
             lag_s = max(0.0, loop.time() - due)
             values = await asyncio.to_thread(self._outside)
-            values |= self._inside() | {"engine_lag_seconds": lag_s}
-            self._series.add(self._core.now(), values)
+            values |= self._inside() | self._service() | {"engine_lag_seconds": lag_s}
+            await asyncio.to_thread(self._series.add, self._core.now(), values)
 
     def _outside(self) -> dict[str, float]:
         """Ask the system; a figure that it does not give is left out."""
@@ -115,6 +129,28 @@ class Insight:
             "candidates_in_flight": float(len(status.in_flight)),
             "versions_active": float(status.versions_active),
         }
+
+    def _service(self) -> dict[str, float]:
+        """What the target's service did since the last time."""
+        before, now = self._before, self._vitals()
+        self._before = now
+        if now is None or before is None or now.ts <= before.ts:
+            return {}
+        spent = (now.ts - before.ts) / 1e9
+        values = {
+            "service_rss_bytes": float(now.rss_bytes),
+            "service_cpu_percent": 100 * max(0.0, now.cpu_s - before.cpu_s) / spent,
+        }
+        if now.requests is None or before.requests is None:
+            return values
+        requests = now.requests - before.requests
+        values["service_requests"] = max(0.0, requests) / spent
+        if requests > 0:
+            errors = max(0.0, (now.errors or 0.0) - (before.errors or 0.0))
+            values["service_error_rate"] = errors / requests
+            took = (now.seconds or 0.0) - (before.seconds or 0.0)
+            values["service_latency_seconds"] = max(0.0, took) / requests
+        return values
 
     # --- questions ------------------------------------------------------------------------------
 
@@ -161,11 +197,14 @@ class Insight:
         """What is sampled."""
         return self._series.metrics
 
-    def points(self, name: str, *, begin: int, end: int, step_s: float) -> Points:
+    async def points(self, name: str, *, begin: int, end: int, step_s: float) -> Points:
         """Return a series; `begin` and `end` in UTC ns, 0 for an hour ago and for now."""
         now = self._core.now()
         end = end or now + 1
-        return self._series.query(name, begin=begin or end - 3600 * 10**9, end=end, step_s=step_s)
+        begin = begin or end - 3600 * 10**9
+        return await asyncio.to_thread(
+            self._series.query, name, begin=begin, end=end, step_s=step_s
+        )
 
     async def config_history(self, limit: int) -> tuple[ConfigChange, ...]:
         """Return the newest changes of the configuration, newest first."""

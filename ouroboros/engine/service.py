@@ -67,6 +67,10 @@ class ServiceKeeper:
     def _state_folder(self) -> Path:
         return self._core.deps.ledger.parent
 
+    def newest(self) -> VitalSample | None:
+        """What it showed last; None where there is no service."""
+        return self._samples[-1] if self._samples else None
+
     async def run(self) -> None:
         """Look after the service until the engine stops."""
         core = self._core

@@ -84,7 +84,7 @@ async def query(session: Session, request: wire.MetricsQuery) -> Points:
     within("begin", request.begin, 0, 2**63 - 1)
     within("end", request.end, 0, 2**63 - 1)
     within("step_s", request.step_s, 0.1, _LONGEST_STEP_S)
-    return session.engine.inside.points(
+    return await session.engine.inside.points(
         request.name, begin=request.begin, end=request.end, step_s=request.step_s
     )
 
@@ -92,16 +92,17 @@ async def query(session: Session, request: wire.MetricsQuery) -> Points:
 @handles(wire.MetricsCompare)
 async def compare(session: Session, request: wire.MetricsCompare) -> wire.CompareResult:
     """Put two stretches beside each other."""
-    a, b = (_span(session, request.name, *stretch) for stretch in (request.a, request.b))
+    a = await _span(session, request.name, *request.a)
+    b = await _span(session, request.name, *request.b)
     change = b.mean / a.mean - 1 if a and b and a.mean else None
     return wire.CompareResult(a=a, b=b, change=change)
 
 
-def _span(session: Session, name: str, begin: int, end: int) -> wire.Span | None:
+async def _span(session: Session, name: str, begin: int, end: int) -> wire.Span | None:
     within("begin", begin, 0, 2**63 - 1)
     within("end", end, begin + 1, 2**63 - 1)
     step_s = max((end - begin) / _SECOND / _STEPS, 0.1)
-    points = session.engine.inside.points(name, begin=begin, end=end, step_s=step_s)
+    points = await session.engine.inside.points(name, begin=begin, end=end, step_s=step_s)
     if not points.mean:
         return None
     return wire.Span(

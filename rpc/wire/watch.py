@@ -69,7 +69,7 @@ class LogTail(Request[LogPage], frozen=True, kw_only=True):
 
 
 class MetricsList(Request[tuple[Metric, ...]], frozen=True, kw_only=True):
-    """Return the series that the engine keeps of itself, a sample each ten seconds for a day."""
+    """Return the series that the engine keeps, a sample each ten seconds for thirty days."""
 
     method = "metrics.list"
     result = tuple[Metric, ...]

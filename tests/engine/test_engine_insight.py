@@ -2,10 +2,13 @@
 
 import asyncio
 import logging
+from pathlib import Path
 from typing import Any
 
 import pytest
 from engine_world import FASTER, World, reach
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ouroboros.engine.api import Submission
 from ouroboros.engine.daemon import Engine
@@ -147,7 +150,7 @@ def test_lines_of_the_log_by_cursor() -> None:
 
 
 def test_series_by_steps() -> None:
-    store = SeriesStore((Metric(name="x", unit="", kind="gauge", text=""),), kept=100)
+    store = SeriesStore((Metric(name="x", unit="", kind="gauge", text=""),))
     for second in range(200):
         store.add(second * SECOND, {"x": float(second), "other": 1.0})
     store.add(200 * SECOND, {"x": float("nan")})
@@ -155,8 +158,68 @@ def test_series_by_steps() -> None:
     assert found.ts == (190 * SECOND, 195 * SECOND)
     assert found.mean == (192.0, 197.0)
     assert (found.least, found.most) == ((190.0, 195.0), (194.0, 199.0))
-    assert store.query("x", begin=0, end=50 * SECOND, step_s=1).ts == ()  # forgotten
+    assert store.query("x", begin=300 * SECOND, end=350 * SECOND, step_s=1).ts == ()
     with pytest.raises(NotFoundError):
         store.query("other", begin=0, end=1, step_s=1)
     with pytest.raises(InvalidParamsError, match="points"):
         store.query("x", begin=0, end=10**6 * SECOND, step_s=1)
+
+
+X = (Metric(name="x", unit="", kind="gauge", text=""),)
+HOUR = 3600 * SECOND
+
+
+def test_series_outlive_the_process(tmp_path: Path) -> None:
+    store = SeriesStore(X, tmp_path / "m.sqlite")
+    store.add(5 * SECOND, {"x": 1.0})
+    store.close()
+    store = SeriesStore(X, tmp_path / "m.sqlite")
+    assert store.query("x", begin=0, end=10 * SECOND, step_s=10).mean == (1.0,)
+    store.close()
+
+
+@pytest.mark.parametrize("damage", [b"no database at all", b""])
+def test_a_damaged_file_is_set_aside(tmp_path: Path, damage: bytes) -> None:
+    file = tmp_path / "m.sqlite"
+    store = SeriesStore(X, file)
+    store.add(5 * SECOND, {"x": 1.0})
+    store.close()
+    file.write_bytes(damage)
+    store = SeriesStore(X, file)
+    store.add(6 * SECOND, {"x": 2.0})
+    assert store.query("x", begin=0, end=10 * SECOND, step_s=10).mean == (2.0,)
+    store.close()
+
+
+def test_what_is_older_than_a_month_is_kept_roughly() -> None:
+    store = SeriesStore(X)
+    for minute in range(0, 40 * 24 * 60, 10):
+        store.add(minute * 60 * SECOND, {"x": float(minute % 60)})
+    end = 40 * 24 * HOUR
+    kept = store._db.execute("SELECT min(ts), count(*) FROM samples").fetchone()
+    assert kept[0] >= 9 * 24 * HOUR
+    assert kept[1] <= 31 * 24 * 6
+    found = store.query("x", begin=0, end=end, step_s=24 * 3600)
+    assert len(found.ts) == 40
+    assert found.mean[0] == pytest.approx(25.0, abs=1.0)
+    assert found.mean[39] == pytest.approx(25.0, abs=1.0)
+    assert (found.least[3], found.most[3]) == (0.0, 50.0)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 400), st.floats(-1e6, 1e6)), max_size=60), st.integers(1, 90)
+)
+def test_a_query_is_what_the_samples_say(rows: list[tuple[int, float]], step: int) -> None:
+    store = SeriesStore(X)
+    wanted: dict[int, float] = {}
+    for second, value in rows:
+        store.add(second * SECOND, {"x": value})
+        wanted[second] = value
+    found = store.query("x", begin=0, end=401 * SECOND, step_s=float(step))
+    steps: dict[int, list[float]] = {}
+    for second, value in wanted.items():
+        steps.setdefault(second // step, []).append(value)
+    assert found.ts == tuple(n * step * SECOND for n in sorted(steps))
+    assert found.mean == pytest.approx([sum(v) / len(v) for _, v in sorted(steps.items())])
+    assert list(found.least) == [min(v) for _, v in sorted(steps.items())]
+    store.close()

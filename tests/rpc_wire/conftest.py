@@ -170,7 +170,7 @@ class MemoryInside:
     def workers(self) -> tuple[Worker, ...]:
         return (Worker(name="local", slots=1, busy=("c2",), sandbox=SANDBOX, pid=7),)
 
-    def points(self, name: str, *, begin: int, end: int, step_s: float) -> Points:
+    async def points(self, name: str, *, begin: int, end: int, step_s: float) -> Points:
         one = (1.0,)
         return Points(name=name, step_s=step_s, ts=(begin,), mean=one, least=one, most=one)
 
