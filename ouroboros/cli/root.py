@@ -49,6 +49,8 @@ COMMANDS: dict[str, str] = {
     "silence": "orders",
     "verdict": "verdict",
     "ledger": "ledger",
+    "backup": "backup",
+    "restore": "backup",
     "watch": "events",
     "call": "events",
     "rpc": "tokens",
