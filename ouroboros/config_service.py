@@ -59,8 +59,8 @@ class Vitals(Section, frozen=True, kw_only=True):
     a time before it, at its end.
     """
 
-    max_rss: Size = msgspec.field(default_factory=lambda: Size(0))
-    """Resident memory of the whole service."""
+    max_rss: Size | None = None
+    """Resident memory of the whole service; none: no limit."""
     max_rss_increase: float = 0.0
     """0.5: half as much again."""
     max_cpu_increase: float = 0.0

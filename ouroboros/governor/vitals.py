@@ -74,7 +74,7 @@ def _gain(before: float, after: float) -> float:
 
 def broken(sample: VitalSample, limits: Vitals) -> str:
     """Return which absolute limit a sample breaks, in words; or empty."""
-    if 0 < limits.max_rss < sample.rss_bytes:
+    if limits.max_rss is not None and limits.max_rss < sample.rss_bytes:
         return f"resident memory is {_mib(sample.rss_bytes)}, more than {_mib(limits.max_rss)}"
     return ""
 

@@ -99,7 +99,7 @@ class Live:
 command = ["{sys.executable}", "-B", "svc.py"]
 environment = {{ PORT = "{self.port}" }}
 watch = "2s"
-start_timeout = "10s"
+start_timeout = "3s"
 stop_timeout = "2s"
 {more}
 [service.health]

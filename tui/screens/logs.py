@@ -39,6 +39,8 @@ class LogsScreen(Deck):
         self._next = -1
         self._epoch = 0
         self._trouble = ""
+        self._follow = True
+        self._at = 0
 
     def body(self) -> Iterator[Widget]:
         """Lay the page."""
@@ -57,7 +59,12 @@ class LogsScreen(Deck):
     def fill(self, view: View, now_ns: int) -> None:  # noqa: ARG002 - a view's signature
         """Show what was read; stay at the end if one is there."""
         page = self.page
-        follow = page.scroll_offset.y + page.size.height + 1 >= len(page.source)
+        at = page.scroll_offset.y
+        if at < self._at:
+            self._follow = False  # somebody went up
+        if at + page.size.height + 1 >= len(page.source):
+            self._follow = True
+        self._at = at
         wanted = self.wanted.casefold().split()
         rows = [
             self._row(one, view)
@@ -69,8 +76,13 @@ class LogsScreen(Deck):
         shown = tuple(rows) or (line(("Nothing was said yet.", "dim")),)
         if shown != page.source:
             page.show(shown)
-            if follow:
+            if self._follow:
                 page.action_scroll_end()
+                self.call_after_refresh(self._to_the_end)  # its size may not be known before
+
+    def _to_the_end(self) -> None:
+        if self._follow:
+            self.page.action_scroll_end()
 
     def _row(self, one: LogLine, view: View) -> Line:
         return line(
