@@ -10,6 +10,7 @@ state of the view, not an error, and what the engine refuses is a notice.
 
 import asyncio
 import base64
+import gc
 import os
 import random
 import sys
@@ -113,6 +114,8 @@ class Cockpit(App[int]):
         super().__init__()
         self.settings = settings or Settings()
         self.player = player
+        self.owns_process = False
+        """Whether nothing else lives in this process."""
         self.keys = remapped(self.settings.keys)
         self.ascii_only = ascii_only or self.settings.ascii
         self.subject = ""
@@ -188,6 +191,10 @@ class Cockpit(App[int]):
         if news:
             self.say(news)
         if isinstance(item, Attached):
+            if self.owns_process and not before.attached:
+                # What is there now stays; looking through all of it again and again is what
+                # makes one key in a hundred late.
+                gc.freeze()
             self.loader.forget(failures_only=True)
             if self.view.older > 0 and not self.view.ledger:
                 self.fetch_ledger()
@@ -508,5 +515,6 @@ def run(
         over_ssh=bool(os.environ.get("SSH_CONNECTION")),
         farewell=farewell,
     )
+    app.owns_process = True
     with leaving_on_sigterm(app.told_to_leave):
         return app.run() or app.return_code or 0
