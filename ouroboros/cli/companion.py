@@ -4,9 +4,11 @@ It is started exactly as `ouroboros serve` would be, isolated from the target (`
 PYTHONPATH), with its output in a log in the state folder: the screen owns the terminal.
 """
 
+import errno
 import os
 import signal
 import subprocess
+import termios
 import time
 from collections.abc import Sequence
 from types import FrameType, TracebackType
@@ -77,7 +79,8 @@ class Companion:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if not self._released:
+        # The screen may notice that its terminal is gone before the signal that says so ends us.
+        if not (self._released or terminal_vanished()):
             self.stop()
 
     def _rotate(self) -> None:
@@ -168,3 +171,12 @@ _BY_CODE: dict[int, type[OuroborosError]] = {
         MachineError,
     )
 }
+
+
+def terminal_vanished() -> bool:
+    """Whether standard input was a terminal whose other side has hung up."""
+    try:
+        termios.tcgetattr(0)
+    except termios.error as error:
+        return bool(error.args[0] == errno.EIO)
+    return False

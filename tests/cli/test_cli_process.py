@@ -1,7 +1,9 @@
 """`run`, `tui`, `serve`: who starts whom, who stops whom, and what is left behind."""
 
+import contextlib
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -251,6 +253,26 @@ def test_an_engine_survives_a_terminal_that_vanishes(
         screen.read_until("c3")
         screen.vanish()
         screen.process.send_signal(signal.SIGHUP)  # as the kernel sends it to the foreground
+        screen.process.wait(30)
+        assert engine_process.is_running()
+        assert paths.socket.exists()
+    finally:
+        engine_process.terminate()
+        engine_process.wait(30)
+
+
+def test_the_engine_is_left_by_a_screen_that_ended_before_the_signal(
+    terminal: Start, configured: Path, paths: Paths
+) -> None:
+    """The screen sees the end of its input first, now and then; no signal is sent here at all."""
+    screen = terminal("run", program=stand_in(paths), COLUMNS="80", LINES="24")
+    engine_process = psutil.Process(started_pid(screen))
+    try:
+        screen.read_until("c3")
+        screen.vanish()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            screen.process.wait(5)
+        screen.process.send_signal(signal.SIGTERM)
         screen.process.wait(30)
         assert engine_process.is_running()
         assert paths.socket.exists()
