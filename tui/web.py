@@ -45,6 +45,8 @@ _WRONG_S = 1.0
 """How long a wrong token makes the next log-in wait."""
 _LARGEST_FORM = 4096
 _CLOSE_S = 5.0
+_RUBBISH = (TypeError, ValueError, AttributeError, AssertionError)
+"""What the page's own protocol raises for messages that are none."""
 
 POLICY = (
     "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
@@ -299,7 +301,7 @@ class Gate(Server):
         try:
             await page.start(_cells(request, "width", 80), _cells(request, "height", 24))
             await self._process_messages(socket, page)
-        except (ConnectionError, TypeError, KeyError, IndexError, ValueError, AttributeError):
+        except (ConnectionError, LookupError, *_RUBBISH):
             _log.warning("a page of %s sent what is none of the protocol", session.actor)
         finally:
             self._pages -= 1

@@ -51,7 +51,8 @@ async def stay_heard(core: Core) -> None:
                 asked_s = loop.time() + deadman.every.seconds
                 problem = await asked(deadman.url, min(10.0, deadman.every.seconds))
                 if problem and problem != told:
-                    _log.warning("the dead-man address: %s", problem)
+                    said = problem.replace(deadman.url, "it")  # its path is often a secret
+                    _log.warning("the dead-man address is not told: %s", said)
                 told = problem
         wait = min(_LOOK_S, watchdog_s() or _LOOK_S, deadman.every.seconds)
         await asyncio.sleep(wait)

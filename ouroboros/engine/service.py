@@ -75,9 +75,12 @@ class ServiceKeeper:
         """Look after the service until the engine stops."""
         core = self._core
         await core.recorder.wait_for(lambda _: self._config.configured)
-        self._adopt()
+        adopted = self._adopt()
         while True:
             try:
+                if adopted:
+                    await self._note("adopted", "")
+                    adopted = False
                 await self._turn()
             except LedgerError as error:
                 _log.error("the service is not looked after: %s", error)
@@ -99,17 +102,18 @@ class ServiceKeeper:
         else:
             child.leave()
 
-    def _adopt(self) -> None:
-        """Take over what an earlier engine started, with the version that it was started at."""
+    def _adopt(self) -> bool:
+        """Take over what an earlier engine started, at the version that it was started at."""
         if not self._config.command:
-            return
+            return False
         self._child = adopt(self._state_folder / "service.json")
         if self._child is None:
-            return
+            return False
         commit = self._child.note.commit
         numbers = [v.number for v in self._core.state.versions if v.commit == commit]
         self._version = numbers[-1] if numbers else -1
         self._started_s = asyncio.get_running_loop().time()
+        return self._version >= 0
 
     async def _turn(self) -> None:
         """Do what is due first: a new version, a process that ended, the next probe."""
@@ -325,6 +329,8 @@ class ServiceKeeper:
                         lambda s: s.candidates[c.id].phase is not Phase.PROMOTED
                     )
                     return ""
+            if not self._config.configured:
+                return ""  # it was taken out of the configuration meanwhile
         end = self._end_of_watch(c)
         begin = end - config.watch + int(config.watch * _SETTLES)
         before = [s for s in self._samples if c.since_ns - config.watch <= s.ts < c.since_ns]

@@ -187,6 +187,11 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     ts: int
     text: str
 
+    @property
+    def serves(self) -> bool:
+        """Whether it serves its version, as far as was noted."""
+        return self.what in ("started", "adopted", "reloaded", "restarted")
+
 
 class Token(msgspec.Struct, frozen=True, kw_only=True):
     """A key to the doors of the network; see `ouroboros.model.events.TokenCreated`."""

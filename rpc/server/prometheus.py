@@ -50,7 +50,7 @@ def exposition(engine: EngineApi, refused: Mapping[str, int]) -> str:
         lines += [
             "# HELP ouroboros_service_up Whether the target's service serves, as last noted.",
             "# TYPE ouroboros_service_up gauge",
-            f"ouroboros_service_up {int(state.serving.what in SERVES)}",
+            f"ouroboros_service_up {int(state.serving.serves)}",
         ]
     lines += [
         "# HELP ouroboros_rpc_refused_total Requests and connections that were refused, by reason.",
@@ -61,10 +61,6 @@ def exposition(engine: EngineApi, refused: Mapping[str, int]) -> str:
         for name, count in sorted(refused.items())
     ]
     return "\n".join(lines) + "\n"
-
-
-SERVES = frozenset({"started", "adopted", "reloaded", "restarted"})
-"""Notes about a service after which it serves."""
 
 
 def _oldest_hold_s(state: State, now_ns: int) -> float:

@@ -258,7 +258,7 @@ async def test_the_service_outlives_the_engine_and_is_taken_over(live: Live) -> 
     await reach(engine, name, Phase.PROMOTED)
     state = await serving(engine, 1)
     assert state.serving.pid == pid
-    assert live.notes() == ["started", "reloaded"]
+    assert live.notes() == ["started", "adopted", "reloaded"]
     os.kill(pid, signal.SIGKILL)
     await until(engine, lambda s: s.serving.what == "crashed")
 

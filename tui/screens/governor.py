@@ -106,15 +106,11 @@ def _frozen(g: GovernorStatus) -> tuple[str, str]:
     return (f"   FROZEN until {safe_line(g.frozen_until)}{by}{why}", "wait")
 
 
-_SERVES = ("started", "adopted", "reloaded", "restarted")
-
-
 def _service(serving: Serving | None, now_ns: int, glyphs: Glyphs) -> list[Line]:
     """The target's running process, as the ledger last heard of it."""
     if serving is None:
         return []
-    good = serving.what in _SERVES
-    mark = (glyphs.good, "good") if good else (glyphs.bad, "bad")
+    mark = (glyphs.good, "good") if serving.serves else (glyphs.bad, "bad")
     pid = f", pid {serving.pid}" if serving.pid else ""
     why = f": {safe_line(serving.text, limit=200)}" if serving.text else ""
     age = words.age(now_ns - serving.ts)
